@@ -1,0 +1,336 @@
+//! Facts about tasks and workers, as the event log holds them.
+//!
+//! A fact is written once, by whoever caused it, and never changed. Readers ignore fields and kinds of event that they
+//! do not know, so that neighbouring versions of Warren share one log.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Attempt, Kind, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    worker::{Heartbeat, Hello},
+};
+
+/// The version that this code writes.
+pub const VERSION: u32 = 1;
+
+/// One message of the log: some events of one process, in the order in which they happened there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The version of the writer.
+    #[serde(rename = "v")]
+    pub version: u32,
+    /// The process that wrote it: a new one for each start.
+    pub source: String,
+    /// Counts the batches of this source from 1. A hole means that something is missing.
+    pub seq: u64,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+impl Batch {
+    /// As the body of a message.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("events hold no map with keys other than text")
+    }
+
+    /// From the body of a message.
+    pub fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A task was handed in and its queue has it.
+    Submitted(Submitted),
+    /// A task waits on the delay ladder for its next attempt.
+    Deferred(Deferred),
+    /// A task left the delay ladder for its queue.
+    Released(Released),
+    /// A worker began an attempt.
+    Started(Started),
+    /// An attempt said how far it is.
+    Progressed(Progressed),
+    /// A worker gave an attempt back unfinished, at its shutdown. It costs no attempt.
+    Returned(Returned),
+    /// An attempt ended.
+    Ended(Ended),
+    /// A task became a dead letter without (another) attempt.
+    Buried(Buried),
+    /// A foreign message named a queue that does not exist.
+    Unrouted(Unrouted),
+    /// A worker is there.
+    WorkerStarted(Hello),
+    /// A worker is still there.
+    Heartbeat(Heartbeat),
+    /// A worker has ended in good order.
+    WorkerStopped(Goodbye),
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What is known of a task from its message.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct About {
+    /// The kind; `None` if the message named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// The queue.
+    pub queue: QueueName,
+    /// How urgent.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
+}
+
+/// See [`Event::Submitted`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// Bytes of payload.
+    pub size: u64,
+    /// It starts no earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    /// It starts no later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Property `app_id`: who handed it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// The message is not persistent: a restart of the broker loses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transient: bool,
+}
+
+/// See [`Event::Deferred`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deferred {
+    /// The task.
+    pub task: TaskId,
+    /// When it was put on the ladder.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// The attempt that it waits for.
+    pub attempt: Attempt,
+    /// When it may start.
+    pub due: Timestamp,
+}
+
+/// See [`Event::Released`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Released {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// The attempt that it may now make.
+    pub attempt: Attempt,
+}
+
+/// See [`Event::Started`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// The task.
+    pub task: TaskId,
+    /// When. Together with the worker it names this run of the attempt.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// Where.
+    pub worker: WorkerId,
+    /// When it will be ended if it has not ended by itself.
+    pub limit: Timestamp,
+    /// W3C trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The message is not persistent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transient: bool,
+}
+
+/// One run of an attempt: usually the only one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Run {
+    /// When it started.
+    pub started: Timestamp,
+    /// Where.
+    pub worker: WorkerId,
+}
+
+/// See [`Event::Progressed`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progressed {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// Which run of it.
+    #[serde(flatten)]
+    pub run: Run,
+    /// How far: whatever the handler says, by convention a number from 0 to 1 or an object.
+    pub progress: serde_json::Value,
+}
+
+/// See [`Event::Returned`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// Which run of it.
+    #[serde(flatten)]
+    pub run: Run,
+}
+
+/// See [`Event::Ended`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// What it is: an ended task is shown in full even if nothing else is known of it.
+    #[serde(flatten)]
+    pub about: About,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// Which run of it.
+    #[serde(flatten)]
+    pub run: Run,
+    /// How.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What follows.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// See [`Event::Buried`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Buried {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// The attempt that will not be made.
+    pub attempt: Attempt,
+    /// Why.
+    pub reason: Reason,
+    /// What is wrong with it, for people.
+    pub error: String,
+}
+
+/// See [`Event::Unrouted`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unrouted {
+    /// When.
+    pub at: Timestamp,
+    /// The routing key.
+    pub key: String,
+    /// The task, if the message has a readable id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+}
+
+/// See [`Event::WorkerStopped`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Goodbye {
+    /// Who.
+    pub worker: WorkerId,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Event {
+    /// The task that it is about.
+    pub fn task(&self) -> Option<&TaskId> {
+        match self {
+            Self::Submitted(e) => Some(&e.task),
+            Self::Deferred(e) => Some(&e.task),
+            Self::Released(e) => Some(&e.task),
+            Self::Started(e) => Some(&e.task),
+            Self::Progressed(e) => Some(&e.task),
+            Self::Returned(e) => Some(&e.task),
+            Self::Ended(e) => Some(&e.task),
+            Self::Buried(e) => Some(&e.task),
+            Self::Unrouted(_)
+            | Self::WorkerStarted(_)
+            | Self::Heartbeat(_)
+            | Self::WorkerStopped(_)
+            | Self::Unknown => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_format_is_fixed() {
+        let about =
+            About { kind: Kind::parse("resize").ok(), queue: QueueName::default(), priority: Priority::from(5) };
+        let run = Run { started: Timestamp::from_millis(10), worker: WorkerId::parse("host-1").unwrap() };
+        let task = TaskId::parse("t1").unwrap();
+        let batch = Batch {
+            version: VERSION,
+            source: "host-1".into(),
+            seq: 7,
+            events: vec![
+                Event::Started(Started {
+                    task: task.clone(),
+                    at: run.started,
+                    about: about.clone(),
+                    attempt: Attempt::FIRST,
+                    worker: run.worker.clone(),
+                    limit: Timestamp::from_millis(300_010),
+                    traceparent: None,
+                    transient: false,
+                }),
+                Event::Ended(Ended {
+                    task,
+                    at: Timestamp::from_millis(15),
+                    about,
+                    attempt: Attempt::FIRST,
+                    run,
+                    outcome: Outcome::retryable("no route"),
+                    verdict: Verdict::Retry { due: Timestamp::from_millis(1_015) },
+                }),
+            ],
+        };
+        let text = String::from_utf8(batch.encode()).unwrap();
+        insta::assert_snapshot!(text);
+        assert_eq!(Batch::decode(text.as_bytes()).unwrap(), batch);
+    }
+
+    #[test]
+    fn a_newer_writers_events_and_fields_are_passed_over() {
+        let body = br#"{"v":2,"source":"s","seq":1,"more":true,"events":[{"type":"teleported","task":"x"},
+            {"type":"worker_stopped","worker":"w","at":5,"mood":"fine"}]}"#;
+        let batch = Batch::decode(body).unwrap();
+        assert_eq!(batch.events[0], Event::Unknown);
+        assert!(matches!(&batch.events[1], Event::WorkerStopped(goodbye) if goodbye.at.as_millis() == 5));
+    }
+}

@@ -1,0 +1,74 @@
+//! What is wrong, with its evidence.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Attempt, TaskId, Timestamp, WorkerId,
+    record::{Standing, TaskRecord},
+    worker::{Health, Running, WorkerRecord},
+};
+
+/// Something that somebody should look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Finding {
+    /// A worker fell silent without a goodbye.
+    LostWorker {
+        /// Who.
+        worker: WorkerId,
+        /// When it was last heard of.
+        seen: Timestamp,
+        /// What it said it was running then.
+        running: Vec<Running>,
+    },
+    /// A worker sends heartbeats but takes no tasks.
+    NotConsuming {
+        /// Who.
+        worker: WorkerId,
+        /// When it last said so.
+        seen: Timestamp,
+    },
+    /// An attempt goes on past the time at which its worker should have ended it.
+    StuckAttempt {
+        /// The task.
+        task: TaskId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// Where.
+        worker: WorkerId,
+        /// Since when.
+        started: Timestamp,
+        /// When it should have been ended.
+        limit: Timestamp,
+    },
+}
+
+/// What is wrong with a worker, if anything.
+pub fn of_worker(worker: &WorkerId, record: &WorkerRecord, now: Timestamp, lost_after: Duration) -> Option<Finding> {
+    match record.health(now, lost_after) {
+        Health::Lost => Some(Finding::LostWorker {
+            worker: worker.clone(),
+            seen: record.seen(),
+            running: record.heartbeat.as_ref().map(|beat| beat.running.clone()).unwrap_or_default(),
+        }),
+        Health::NotConsuming => Some(Finding::NotConsuming { worker: worker.clone(), seen: record.seen() }),
+        Health::Alive | Health::Draining | Health::Stopped => None,
+    }
+}
+
+/// What is wrong with a task, if anything. `patience` is what a worker may take to end an attempt by force.
+pub fn of_task(task: &TaskId, record: &TaskRecord, now: Timestamp, patience: Duration) -> Option<Finding> {
+    let Standing::Running { attempt, run } = record.standing() else {
+        return None;
+    };
+    let limit = run.limit.filter(|limit| now > limit.plus(patience))?;
+    Some(Finding::StuckAttempt {
+        task: task.clone(),
+        attempt,
+        worker: run.run.worker.clone(),
+        started: run.run.started,
+        limit,
+    })
+}

@@ -1,0 +1,93 @@
+//! The headers of a message: their names and the few value shapes that Warren reads.
+//!
+//! Names without a prefix are the public interface (docs/protocol.md). Names with `warren-` are notes that Warren's own
+//! processes leave for each other on a task's copies.
+
+use std::collections::BTreeMap;
+
+/// The kind, for clients that cannot set the property `type`.
+pub const TASK: &str = "task";
+/// Milliseconds to wait before the first start.
+pub const DELAY: &str = "delay";
+/// The time before which the task does not start.
+pub const ETA: &str = "eta";
+/// How many attempts the task has, the first included.
+pub const MAX_ATTEMPTS: &str = "max_attempts";
+/// Milliseconds that an attempt may take.
+pub const TIMEOUT: &str = "timeout";
+/// `fixed:MS` or `exponential:FIRST_MS:MAX_MS`.
+pub const BACKOFF: &str = "backoff";
+/// W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";
+/// W3C trace context, vendor part.
+pub const TRACESTATE: &str = "tracestate";
+
+/// The attempt that this copy will run as.
+pub const ATTEMPT: &str = "warren-attempt";
+/// The queue that a copy on the delay ladder, or a dead letter, belongs to.
+pub const QUEUE: &str = "warren-queue";
+/// When a copy on the delay ladder may start.
+pub const DUE: &str = "warren-due";
+/// When a copy on the delay ladder leaves its present level.
+pub const LEAVE: &str = "warren-leave";
+/// The time after which the task is no longer started.
+pub const DEADLINE: &str = "warren-deadline";
+/// When the task was first seen by Warren.
+pub const SUBMITTED: &str = "warren-submitted";
+/// This copy may be a second one: ask the record before running it.
+pub const CHECK: &str = "warren-check";
+/// The workers that were lost while they ran this attempt, separated by commas.
+pub const CRASHED: &str = "warren-crashed";
+/// Why the task is dead.
+pub const REASON: &str = "warren-reason";
+/// The last error.
+pub const ERROR: &str = "warren-error";
+/// When the first attempt failed.
+pub const FIRST_FAILURE: &str = "warren-first-failure";
+/// When the last attempt failed.
+pub const LAST_FAILURE: &str = "warren-last-failure";
+
+/// On a reply: how the task ended.
+pub const REPLY_OUTCOME: &str = "outcome";
+/// On a reply: the error of a task that did not succeed.
+pub const REPLY_ERROR: &str = "error";
+
+/// A header's value, as far as Warren reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Text; numbers may come as text, since some clients know no other headers.
+    Text(String),
+    /// Any of AMQP's integer types.
+    Integer(i64),
+    /// A boolean.
+    Flag(bool),
+    /// A type that Warren never reads, by its name.
+    Other(&'static str),
+}
+
+/// Headers by name.
+pub type Headers = BTreeMap<String, Value>;
+
+/// Whether the broker adds this header by itself: such a header must not travel on a republished copy. With `x-death`
+/// kept, RabbitMQ before 4.0.1 takes a retry for a cycle and drops it; `CC` and `BCC` make extra copies each time.
+pub fn is_brokers_own(name: &str) -> bool {
+    matches!(name, "CC" | "BCC" | "x-death" | "x-delivery-count" | "x-acquired-count" | "x-stream-offset")
+        || name.starts_with("x-first-death-")
+        || name.starts_with("x-last-death-")
+        || name.starts_with("x-opt-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_brokers_headers() {
+        for own in ["x-death", "CC", "x-first-death-queue", "x-last-death-reason", "x-delivery-count"] {
+            assert!(is_brokers_own(own), "{own}");
+        }
+        for foreign in ["x-tenant", "cc", "delay", "traceparent"] {
+            assert!(!is_brokers_own(foreign), "{foreign}");
+        }
+    }
+}

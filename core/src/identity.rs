@@ -1,0 +1,77 @@
+//! Who and what: the names of tasks, kinds, queues and workers.
+
+use crate::name::name_type;
+
+name_type!(
+    /// A task's id: chosen by whoever submits the task, or by the worker that takes a message without one.
+    TaskId,
+    "task id",
+    "1 to 200 characters without spaces or control characters",
+    |text| (1..=200).contains(&text.len()) && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+);
+
+name_type!(
+    /// The name by which a worker finds the handler, such as `resize` or `mail.send`.
+    Kind,
+    "kind",
+    "1 to 100 characters of A-Z a-z 0-9 . _ : / -",
+    |text| (1..=100).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b))
+);
+
+name_type!(
+    /// A named line of tasks. No dots: a topic binding `#.b` would also receive `a.b`.
+    QueueName,
+    "queue",
+    "1 to 64 characters of a-z 0-9 _ -",
+    |text| (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+);
+
+name_type!(
+    /// One run of one process: a worker that restarts is another worker.
+    WorkerId,
+    "worker id",
+    "1 to 120 characters of A-Z a-z 0-9 . _ -",
+    |text| (1..=120).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+);
+
+impl Default for QueueName {
+    /// The queue that is meant when none is named.
+    fn default() -> Self {
+        Self::parse("default").expect("the literal is a valid queue name")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_by_table() {
+        for good in ["default", "a", "mail_2-x", &"q".repeat(64)] {
+            assert!(QueueName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "A", "a.b", "a b", "ü", &"q".repeat(65)] {
+            assert!(QueueName::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["resize", "Mail.send", "a/b:c-d_e"] {
+            assert!(Kind::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "x\n", &"k".repeat(101)] {
+            assert!(Kind::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["1", "0193-ab", "order#7/ü"] {
+            assert!(TaskId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a\u{7}", &"i".repeat(201)] {
+            assert!(TaskId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_was_expected() {
+        let error = QueueName::parse("Big Queue").unwrap_err();
+        assert_eq!(error.to_string(), r#"queue must be 1 to 64 characters of a-z 0-9 _ -, got "Big Queue""#);
+    }
+}

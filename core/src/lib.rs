@@ -1,0 +1,45 @@
+//! Warren's vocabulary and its decisions.
+//!
+//! Everything here is pure: no clock, no broker, no store, no environment. Time and chance are arguments, so a table or
+//! a property test can show that a decision is right. The services around this crate only carry out what it decides.
+
+mod name;
+
+// The words.
+mod attempt;
+mod identity;
+mod priority;
+mod redelivery;
+mod time;
+
+// The message contract and what it asks for.
+pub mod header;
+pub mod message;
+
+// What an attempt leads to.
+mod outcome;
+pub mod retry;
+mod verdict;
+
+// Waiting and choosing.
+pub mod ladder;
+pub mod weights;
+
+// Facts, and the state that they add up to.
+pub mod event;
+pub mod record;
+mod state;
+pub mod worker;
+
+// What is wrong.
+pub mod finding;
+
+pub use attempt::Attempt;
+pub use identity::{Kind, QueueName, TaskId, WorkerId};
+pub use name::InvalidName;
+pub use outcome::{Outcome, Output};
+pub use priority::Priority;
+pub use redelivery::{Redelivery, consider};
+pub use state::TaskState;
+pub use time::{InvalidTimestamp, Timestamp};
+pub use verdict::{Reason, Verdict, judge};

@@ -1,0 +1,377 @@
+//! The message contract: what a delivery asks for, read once.
+//!
+//! No header is required. A value that cannot be read is never dropped and never guessed: all problems of a message are
+//! named together, and the task becomes a dead letter that carries them.
+
+use std::{fmt, num::NonZeroU32, time::Duration};
+
+use crate::{
+    Attempt, Kind, Priority, QueueName, TaskId, Timestamp, WorkerId,
+    header::{self, Headers, Value},
+    ladder,
+    retry::Overrides,
+};
+
+/// What a delivery says of itself, as the client library gives it.
+#[derive(Debug, Clone, Default)]
+pub struct Incoming {
+    /// Property `type`.
+    pub kind: Option<String>,
+    /// Property `message_id`.
+    pub message_id: Option<String>,
+    /// Property `priority`.
+    pub priority: Option<u8>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+/// A task as a worker meets it: what was asked for, and how far it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// `None` for a message without an id: the worker that takes it gives it one.
+    pub id: Option<TaskId>,
+    /// `None` for a message without a kind: the queue's default kind, if it has one.
+    pub kind: Option<Kind>,
+    /// The queue it belongs to.
+    pub queue: QueueName,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// The attempt that this copy runs as.
+    pub attempt: Attempt,
+    /// A wait that was asked for and has not begun.
+    pub wait: Option<Wait>,
+    /// Not started after this time.
+    pub deadline: Option<Timestamp>,
+    /// What it changes of its kind's policy.
+    pub overrides: Overrides,
+    /// When Warren saw it first, if that is known.
+    pub submitted: Option<Timestamp>,
+    /// Another copy of it may exist.
+    pub check: bool,
+    /// The workers that were lost while they ran this attempt.
+    pub crashed: Vec<WorkerId>,
+    /// When its first failed attempt ended.
+    pub first_failure: Option<Timestamp>,
+    /// W3C trace context, as it came.
+    pub traceparent: Option<String>,
+}
+
+/// How a first start is put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Header `delay`, from when the task is first taken.
+    For(Duration),
+    /// Header `eta`.
+    Until(Timestamp),
+}
+
+impl Wait {
+    /// When the wait ends, if it begins now.
+    pub fn due(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::For(delay) => now.plus(delay),
+            Self::Until(eta) => eta,
+        }
+    }
+}
+
+/// One field of a message that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The header or property.
+    pub field: &'static str,
+    /// What was expected, and what came.
+    pub detail: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.detail)
+    }
+}
+
+/// A message of which something cannot be read. What could be read is kept, so that it can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", join(problems))]
+pub struct Invalid {
+    /// The id, if that could be read.
+    pub id: Option<TaskId>,
+    /// The kind, if that could be read.
+    pub kind: Option<Kind>,
+    /// The attempt, if that could be read.
+    pub attempt: Attempt,
+    /// Everything that is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+fn join(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Reads a delivery from `queue`.
+pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<Task, Invalid> {
+    let mut fields = Fields { headers: &incoming.headers, problems: Vec::new() };
+    let id = fields.checked("message_id", incoming.message_id.as_deref(), TaskId::parse);
+    let kind = match incoming.kind.as_deref().filter(|kind| !kind.is_empty()) {
+        Some(kind) => fields.checked("type", Some(kind), Kind::parse),
+        None => fields.text(header::TASK, Kind::parse),
+    };
+    let attempt = fields.number(header::ATTEMPT, 1, u64::from(u32::MAX)).and_then(|n| Attempt::new(n as u32));
+    let task = Task {
+        id,
+        kind,
+        queue: queue.clone(),
+        priority: Priority::from(incoming.priority.unwrap_or(0)),
+        attempt: attempt.unwrap_or(Attempt::FIRST),
+        wait: fields.wait(now),
+        deadline: fields.time(header::DEADLINE),
+        overrides: fields.overrides(),
+        submitted: fields.time(header::SUBMITTED),
+        check: fields.flag(header::CHECK),
+        crashed: fields.crashed(),
+        first_failure: fields.time(header::FIRST_FAILURE),
+        // A malformed trace context is ignored, as W3C Trace Context asks for; it must never cost the task.
+        traceparent: incoming.headers.get(header::TRACEPARENT).and_then(text_of).filter(|t| t.len() <= 128),
+    };
+    if fields.problems.is_empty() {
+        Ok(task)
+    } else {
+        Err(Invalid { id: task.id, kind: task.kind, attempt: task.attempt, problems: fields.problems })
+    }
+}
+
+struct Fields<'a> {
+    headers: &'a Headers,
+    problems: Vec<Problem>,
+}
+
+impl Fields<'_> {
+    fn refuse(&mut self, field: &'static str, detail: impl Into<String>) {
+        self.problems.push(Problem { field, detail: detail.into() });
+    }
+
+    fn checked<T, E: fmt::Display>(
+        &mut self,
+        field: &'static str,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match text.map(parse)? {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.refuse(field, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn text<T, E: fmt::Display>(&mut self, field: &'static str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
+        match self.headers.get(field)? {
+            Value::Text(text) => self.checked(field, Some(text), parse),
+            other => {
+                self.refuse(field, format!("expected text, got {}", shape(other)));
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, field: &'static str, min: u64, max: u64) -> Option<u64> {
+        let value = self.headers.get(field)?;
+        let number = match value {
+            Value::Integer(number) => u64::try_from(*number).ok(),
+            Value::Text(text) => text.trim().parse().ok(),
+            Value::Flag(_) | Value::Other(_) => None,
+        };
+        let number = number.filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.refuse(field, format!("expected a whole number from {min} to {max}, got {}", shape(value)));
+        }
+        number
+    }
+
+    fn duration(&mut self, field: &'static str, min: u64, max: Duration) -> Option<Duration> {
+        let max = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+        self.number(field, min, max).map(Duration::from_millis)
+    }
+
+    fn time(&mut self, field: &'static str) -> Option<Timestamp> {
+        match self.headers.get(field)? {
+            Value::Integer(number) => {
+                let number = number.to_string();
+                self.checked(field, Some(&number), Timestamp::parse)
+            }
+            Value::Text(text) => self.checked(field, Some(text), Timestamp::parse),
+            other => {
+                self.refuse(field, format!("{}, got {}", crate::InvalidTimestamp, shape(other)));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, field: &'static str) -> bool {
+        match self.headers.get(field) {
+            None => false,
+            Some(Value::Flag(flag)) => *flag,
+            Some(Value::Text(text)) if text == "true" || text == "false" => text == "true",
+            Some(other) => {
+                self.refuse(field, format!("expected true or false, got {}", shape(other)));
+                false
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Timestamp) -> Option<Wait> {
+        let delay = self.duration(header::DELAY, 0, ladder::MAX_DELAY);
+        let eta = self.time(header::ETA);
+        if delay.is_some() && eta.is_some() {
+            self.refuse(header::ETA, "expected either delay or eta, got both");
+        }
+        if eta.is_some_and(|eta| eta.since(now) > ladder::MAX_DELAY) {
+            self.refuse(header::ETA, "expected a time at most 310 days ahead");
+        }
+        delay.map(Wait::For).or(eta.map(Wait::Until))
+    }
+
+    fn overrides(&mut self) -> Overrides {
+        Overrides {
+            max_attempts: self
+                .number(header::MAX_ATTEMPTS, 1, 1_000_000)
+                .and_then(|number| NonZeroU32::new(u32::try_from(number).ok()?)),
+            timeout: self.duration(header::TIMEOUT, 1, ladder::MAX_DELAY),
+            backoff: self.text(header::BACKOFF, str::parse),
+        }
+    }
+
+    fn crashed(&mut self) -> Vec<WorkerId> {
+        let parse = |list: &str| list.split(',').map(WorkerId::parse).collect::<Result<Vec<_>, _>>();
+        self.text(header::CRASHED, parse).unwrap_or_default()
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Integer(_) | Value::Flag(_) | Value::Other(_) => None,
+    }
+}
+
+fn shape(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("{:?}", text.chars().take(64).collect::<String>()),
+        Value::Integer(number) => number.to_string(),
+        Value::Flag(flag) => flag.to_string(),
+        Value::Other(name) => (*name).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::retry::Backoff;
+
+    const NOW: u64 = 1_769_860_800_000;
+
+    fn read(headers: &[(&str, Value)]) -> Result<Task, Invalid> {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let incoming = Incoming { kind: Some("echo".into()), headers, ..Incoming::default() };
+        parse(&incoming, &QueueName::default(), Timestamp::from_millis(NOW))
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn a_plain_message_is_a_task() {
+        let task = parse(&Incoming::default(), &QueueName::default(), Timestamp::from_millis(NOW)).unwrap();
+        assert_eq!((task.id, task.kind, task.attempt), (None, None, Attempt::FIRST));
+    }
+
+    #[test]
+    fn the_property_wins_over_the_header() {
+        let task = read(&[("task", text("other"))]).unwrap();
+        assert_eq!(task.kind.unwrap().as_str(), "echo");
+    }
+
+    #[test]
+    fn numbers_may_be_text() {
+        for value in [Value::Integer(1500), text("1500"), text(" 1500 ")] {
+            let task = read(&[("delay", value.clone()), ("timeout", value.clone()), ("max_attempts", value)]).unwrap();
+            assert_eq!(task.wait, Some(Wait::For(Duration::from_millis(1500))));
+            assert_eq!(task.overrides.timeout, Some(Duration::from_millis(1500)));
+            assert_eq!(task.overrides.max_attempts.map(NonZeroU32::get), Some(1500));
+        }
+    }
+
+    #[test]
+    fn eta_comes_in_both_shapes() {
+        let eta = Some(Wait::Until(Timestamp::from_millis(NOW + 1_000)));
+        assert_eq!(read(&[("eta", text("2026-01-31T12:00:01Z"))]).unwrap().wait, eta);
+        assert_eq!(read(&[("eta", Value::Integer(1_769_860_801_000))]).unwrap().wait, eta);
+    }
+
+    #[test]
+    fn a_backoff_is_read() {
+        let task = read(&[("backoff", text("fixed:250"))]).unwrap();
+        assert_eq!(task.overrides.backoff, Some(Backoff::Fixed(Duration::from_millis(250))));
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let invalid = read(&[
+            ("delay", text("soon")),
+            ("eta", text("tomorrow")),
+            ("max_attempts", Value::Integer(0)),
+            ("timeout", Value::Integer(-1)),
+            ("backoff", Value::Other("decimal")),
+            ("warren-attempt", Value::Integer(0)),
+        ])
+        .unwrap_err();
+        insta::assert_snapshot!(invalid.to_string().replace("; ", "\n"));
+    }
+
+    #[test]
+    fn what_is_readable_of_a_bad_message_is_kept() {
+        let invalid = read(&[("delay", text("soon"))]).unwrap_err();
+        assert_eq!(invalid.kind.unwrap().as_str(), "echo");
+    }
+
+    #[test]
+    fn both_waits_or_one_too_far_ahead_are_refused() {
+        assert!(read(&[("delay", Value::Integer(5)), ("eta", Value::Integer(5))]).is_err());
+        assert!(read(&[("eta", text("2028-01-01T00:00:00Z"))]).is_err());
+        assert!(read(&[("delay", Value::Integer(i64::MAX))]).is_err());
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            ".{0,40}".prop_map(Value::Text),
+            any::<i64>().prop_map(Value::Integer),
+            any::<bool>().prop_map(Value::Flag),
+            Just(Value::Other("table")),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_makes_it_panic_and_bad_ones_name_a_field(
+            kind in proptest::option::of(".{0,120}"),
+            message_id in proptest::option::of(".{0,220}"),
+            priority in proptest::option::of(any::<u8>()),
+            values in proptest::collection::vec(any_value(), 12),
+        ) {
+            let names = [
+                header::TASK, header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF,
+                header::ATTEMPT, header::DEADLINE, header::SUBMITTED, header::CHECK, header::CRASHED, header::TRACEPARENT,
+            ];
+            let headers = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
+            let incoming = Incoming { kind, message_id, priority, headers };
+            if let Err(invalid) = parse(&incoming, &QueueName::default(), Timestamp::from_millis(NOW)) {
+                prop_assert!(!invalid.problems.is_empty());
+                prop_assert!(invalid.to_string().len() < 4096);
+            }
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! What the projection knows of a task: facts merged so that their order and repetition do not matter.
+//!
+//! Every fact has a place that depends on the fact alone: its attempt, and for a run the worker and the time it started.
+//! Where two facts compete for one place, a rule that looks only at the two decides. So any two monitors that have seen
+//! the same facts hold the same record, whatever came first.
+//!
+//! The names of the fields are short where they are stored: there are millions of these.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Attempt, Outcome, Reason, TaskState, Timestamp, Verdict,
+    event::{About, Buried, Deferred, Ended, Event, Progressed, Released, Returned, Run, Started, Submitted},
+};
+
+// A task may have a million attempts; the first and the latest hundred are kept.
+const ATTEMPTS_KEPT: usize = 100;
+// Every lost connection may add a run; the first and the latest ten are kept.
+const RUNS_KEPT: usize = 10;
+
+/// Everything known of one task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// What it is, with the time of the fact that says so: the earliest word counts.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<(Timestamp, About)>,
+    /// How it was handed in.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<Submission>,
+    /// W3C trace context.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The message is not persistent.
+    #[serde(rename = "v", default, skip_serializing_if = "std::ops::Not::not")]
+    pub transient: bool,
+    /// Its attempts.
+    #[serde(rename = "a", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attempts: BTreeMap<Attempt, AttemptRecord>,
+}
+
+/// How a task was handed in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Submission {
+    /// When.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// Bytes of payload.
+    #[serde(rename = "z")]
+    pub size: u64,
+    /// It starts no later.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Who handed it in.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+}
+
+/// What is known of one attempt.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// When it was put on the delay ladder, and when it may start: the latest word counts.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<(Timestamp, Timestamp)>,
+    /// When it left the delay ladder: the latest word counts.
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Timestamp>,
+    /// Its runs by time of start: more than one if a worker was lost or cut off.
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunRecord>,
+    /// Why it was never made.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub buried: Option<Burial>,
+}
+
+/// What is known of one run of an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Which one.
+    #[serde(flatten)]
+    pub run: Run,
+    /// When it will be ended if it has not ended by itself; `None` if its start was not seen.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Timestamp>,
+    /// How far it was, and when it said so.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<(Timestamp, Value)>,
+    /// When the worker gave it back unfinished.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Timestamp>,
+    /// How it ended.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// How.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What follows.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// Why an attempt was never made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Burial {
+    /// When.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// Why.
+    #[serde(rename = "r")]
+    pub reason: Reason,
+    /// What is wrong, for people.
+    #[serde(rename = "m")]
+    pub error: String,
+}
+
+/// Where a task stands, with what belongs to that state.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Standing<'a> {
+    /// It may start since then.
+    Queued {
+        /// The attempt that it waits for.
+        attempt: Attempt,
+        /// Since when, if that is known.
+        since: Option<Timestamp>,
+    },
+    /// It waits for its time.
+    Delayed {
+        /// The attempt that it waits for.
+        attempt: Attempt,
+        /// Since when.
+        since: Timestamp,
+        /// When it may start.
+        due: Timestamp,
+    },
+    /// A worker runs it.
+    Running {
+        /// The attempt.
+        attempt: Attempt,
+        /// The run that began last.
+        run: &'a RunRecord,
+    },
+    /// An attempt ended it.
+    Ended {
+        /// The attempt.
+        attempt: Attempt,
+        /// Its end.
+        end: &'a End,
+    },
+    /// It was put aside without an attempt.
+    Buried {
+        /// The attempt that was not made.
+        attempt: Attempt,
+        /// Why.
+        burial: &'a Burial,
+    },
+}
+
+impl TaskRecord {
+    /// Takes a fact in. Facts about workers, and about other tasks, must not be given to it.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Submitted(e) => self.submitted(e),
+            Event::Deferred(e) => self.deferred(e),
+            Event::Released(e) => self.released(e),
+            Event::Started(e) => self.started(e),
+            Event::Progressed(e) => self.progressed(e),
+            Event::Returned(e) => self.returned(e),
+            Event::Ended(e) => self.ended(e),
+            Event::Buried(e) => self.buried(e),
+            Event::Unrouted(_)
+            | Event::WorkerStarted(_)
+            | Event::Heartbeat(_)
+            | Event::WorkerStopped(_)
+            | Event::Unknown => {}
+        }
+        self.forget_the_middle();
+    }
+
+    /// Where the task stands.
+    pub fn standing(&self) -> Standing<'_> {
+        let Some((&attempt, last)) = self.attempts.last_key_value() else {
+            return Standing::Queued { attempt: Attempt::FIRST, since: self.submission.as_ref().map(|s| s.at) };
+        };
+        if let Some(run) = last.leading() {
+            let end = run.end.as_ref().expect("a leading run has ended");
+            return match end.verdict {
+                Verdict::Retry { due } => Standing::Delayed { attempt: attempt.next(), since: end.at, due },
+                Verdict::Complete | Verdict::DeadLetter { .. } | Verdict::Cancel => Standing::Ended { attempt, end },
+            };
+        }
+        if let Some(burial) = &last.buried {
+            return Standing::Buried { attempt, burial };
+        }
+        if let Some(run) = last.runs.iter().rev().find(|run| run.returned.is_none()) {
+            return Standing::Running { attempt, run };
+        }
+        let given_back = last.runs.iter().filter_map(|run| run.returned).max();
+        match last.deferred {
+            Some((since, due)) if last.released.max(given_back) < Some(since) => {
+                Standing::Delayed { attempt, since, due }
+            }
+            _ => Standing::Queued { attempt, since: given_back.max(last.released).or(self.submission_time()) },
+        }
+    }
+
+    /// The state that this amounts to.
+    pub fn state(&self) -> TaskState {
+        match self.standing() {
+            Standing::Queued { .. } => TaskState::Queued,
+            Standing::Delayed { .. } => TaskState::Delayed,
+            Standing::Running { .. } => TaskState::Running,
+            Standing::Ended { end, .. } => match end.verdict {
+                Verdict::Complete => TaskState::Succeeded,
+                Verdict::Cancel => TaskState::Cancelled,
+                Verdict::DeadLetter { .. } | Verdict::Retry { .. } => TaskState::Dead,
+            },
+            Standing::Buried { burial, .. } if burial.reason == Reason::Expired => TaskState::Expired,
+            Standing::Buried { .. } => TaskState::Dead,
+        }
+    }
+
+    /// Since when it is in this state, as far as that is known.
+    pub fn since(&self) -> Timestamp {
+        let since = match self.standing() {
+            Standing::Queued { since, .. } => since,
+            Standing::Delayed { since, .. } => Some(since),
+            Standing::Running { run, .. } => Some(run.run.started),
+            Standing::Ended { end, .. } => Some(end.at),
+            Standing::Buried { burial, .. } => Some(burial.at),
+        };
+        since.or(self.about.as_ref().map(|(at, _)| *at)).unwrap_or_default()
+    }
+
+    /// When a running attempt will be ended by force; `None` if nothing runs.
+    pub fn limit(&self) -> Option<Timestamp> {
+        match self.standing() {
+            Standing::Running { run, .. } => run.limit,
+            _ => None,
+        }
+    }
+
+    /// What it is.
+    pub fn about(&self) -> Option<&About> {
+        self.about.as_ref().map(|(_, about)| about)
+    }
+
+    fn submission_time(&self) -> Option<Timestamp> {
+        self.submission.as_ref().map(|submission| submission.at)
+    }
+
+    fn describe(&mut self, at: Timestamp, about: &About) {
+        let word = (at, about.clone());
+        if self.about.as_ref().is_none_or(|known| word < *known) {
+            self.about = Some(word);
+        }
+    }
+
+    fn attempt(&mut self, attempt: Attempt) -> &mut AttemptRecord {
+        self.attempts.entry(attempt).or_default()
+    }
+
+    fn submitted(&mut self, e: &Submitted) {
+        self.describe(e.at, &e.about);
+        self.transient |= e.transient;
+        let submission = Submission { at: e.at, size: e.size, deadline: e.deadline, app: e.app.clone() };
+        if self.submission.as_ref().is_none_or(|known| submission < *known) {
+            self.submission = Some(submission);
+        }
+        if let Some(due) = e.due {
+            self.attempt(Attempt::FIRST).wait(e.at, due);
+        }
+    }
+
+    fn deferred(&mut self, e: &Deferred) {
+        self.describe(e.at, &e.about);
+        self.attempt(e.attempt).wait(e.at, e.due);
+    }
+
+    fn released(&mut self, e: &Released) {
+        let attempt = self.attempt(e.attempt);
+        attempt.released = attempt.released.max(Some(e.at));
+    }
+
+    fn started(&mut self, e: &Started) {
+        self.describe(e.at, &e.about);
+        self.transient |= e.transient;
+        if e.traceparent.is_some() && (self.traceparent.is_none() || e.traceparent < self.traceparent) {
+            self.traceparent.clone_from(&e.traceparent);
+        }
+        let run = Run { started: e.at, worker: e.worker.clone() };
+        let run = self.attempt(e.attempt).run(&run);
+        run.limit = run.limit.max(Some(e.limit));
+    }
+
+    fn progressed(&mut self, e: &Progressed) {
+        let run = self.attempt(e.attempt).run(&e.run);
+        let newer = match &run.progress {
+            None => true,
+            Some((at, known)) => (*at, known.to_string()) < (e.at, e.progress.to_string()),
+        };
+        if newer {
+            run.progress = Some((e.at, e.progress.clone()));
+        }
+    }
+
+    fn returned(&mut self, e: &Returned) {
+        let run = self.attempt(e.attempt).run(&e.run);
+        run.returned = run.returned.max(Some(e.at));
+    }
+
+    fn ended(&mut self, e: &Ended) {
+        self.describe(e.at, &e.about);
+        let end = End { at: e.at, outcome: e.outcome.clone(), verdict: e.verdict };
+        let run = self.attempt(e.attempt).run(&e.run);
+        if run.end.as_ref().is_none_or(|known| end.rank() < known.rank()) {
+            run.end = Some(end);
+        }
+    }
+
+    fn buried(&mut self, e: &Buried) {
+        self.describe(e.at, &e.about);
+        let burial = Burial { at: e.at, reason: e.reason, error: e.error.clone() };
+        let attempt = self.attempt(e.attempt);
+        if attempt.buried.as_ref().is_none_or(|known| burial < *known) {
+            attempt.buried = Some(burial);
+        }
+    }
+
+    // Both cuts keep what is first and last in an order that does not depend on arrival, so what is left does not either.
+    fn forget_the_middle(&mut self) {
+        while self.attempts.len() > ATTEMPTS_KEPT {
+            let oldest_but_first = self.attempts.keys().nth(1).copied().expect("there are more than two attempts");
+            self.attempts.remove(&oldest_but_first);
+        }
+    }
+}
+
+impl AttemptRecord {
+    /// The run whose end counts: the one that ended first. Any other end is stale.
+    pub fn leading(&self) -> Option<&RunRecord> {
+        let ended = self.runs.iter().filter_map(|run| run.end.as_ref().map(|end| (end.rank(), run)));
+        ended.min_by(|(a, run_a), (b, run_b)| a.cmp(b).then_with(|| run_a.run.cmp(&run_b.run))).map(|(_, run)| run)
+    }
+
+    fn wait(&mut self, at: Timestamp, due: Timestamp) {
+        self.deferred = self.deferred.max(Some((at, due)));
+    }
+
+    fn run(&mut self, run: &Run) -> &mut RunRecord {
+        let place = match self.runs.binary_search_by(|known| known.run.cmp(run)) {
+            Ok(place) => place,
+            Err(place) => {
+                let new = RunRecord { run: run.clone(), limit: None, progress: None, returned: None, end: None };
+                self.runs.insert(place, new);
+                self.forget_the_middle(place)
+            }
+        };
+        &mut self.runs[place]
+    }
+
+    // Returns where the run that was just put in stands now. The middle one goes, unless it is the one just put in: that
+    // one is still to be filled, and goes when the next comes.
+    fn forget_the_middle(&mut self, place: usize) -> usize {
+        if self.runs.len() <= 2 * RUNS_KEPT + 1 {
+            return place;
+        }
+        let middle = if place == RUNS_KEPT { RUNS_KEPT + 1 } else { RUNS_KEPT };
+        self.runs.remove(middle);
+        if place > middle { place - 1 } else { place }
+    }
+}
+
+impl End {
+    // The first end counts. At the same millisecond the text decides, which is arbitrary and the same everywhere.
+    fn rank(&self) -> (Timestamp, String) {
+        (self.at, format!("{:?}{:?}", self.outcome, self.verdict))
+    }
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

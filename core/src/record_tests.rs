@@ -1,0 +1,188 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Kind, Priority, QueueName, TaskId, WorkerId};
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn task() -> TaskId {
+    TaskId::parse("t").unwrap()
+}
+
+fn about() -> About {
+    About { kind: Kind::parse("echo").ok(), queue: QueueName::default(), priority: Priority::default() }
+}
+
+fn run(worker: &str, started: u64) -> Run {
+    Run { started: at(started), worker: WorkerId::parse(worker).unwrap() }
+}
+
+fn submitted(millis: u64, due: Option<u64>) -> Event {
+    let (due, deadline, app) = (due.map(at), None, None);
+    Event::Submitted(Submitted {
+        task: task(),
+        at: at(millis),
+        about: about(),
+        size: 3,
+        due,
+        deadline,
+        app,
+        transient: false,
+    })
+}
+
+fn released(n: u32, millis: u64) -> Event {
+    Event::Released(Released { task: task(), at: at(millis), attempt: Attempt::new(n).unwrap() })
+}
+
+fn started(n: u32, worker: &str, millis: u64) -> Event {
+    let Run { started, worker } = run(worker, millis);
+    let (limit, traceparent) = (at(millis + 300), None);
+    let attempt = Attempt::new(n).unwrap();
+    Event::Started(Started {
+        task: task(),
+        at: started,
+        about: about(),
+        attempt,
+        worker,
+        limit,
+        traceparent,
+        transient: false,
+    })
+}
+
+fn ended(n: u32, run: Run, millis: u64, verdict: Verdict) -> Event {
+    let outcome = match verdict {
+        Verdict::Complete => Outcome::success(None),
+        Verdict::Cancel => Outcome::Cancelled,
+        Verdict::Retry { .. } | Verdict::DeadLetter { .. } => Outcome::retryable("no"),
+    };
+    let attempt = Attempt::new(n).unwrap();
+    Event::Ended(Ended { task: task(), at: at(millis), about: about(), attempt, run, outcome, verdict })
+}
+
+fn returned(n: u32, run: Run, millis: u64) -> Event {
+    Event::Returned(Returned { task: task(), at: at(millis), attempt: Attempt::new(n).unwrap(), run })
+}
+
+fn buried(n: u32, millis: u64, reason: Reason) -> Event {
+    let attempt = Attempt::new(n).unwrap();
+    Event::Buried(Buried { task: task(), at: at(millis), about: about(), attempt, reason, error: "bad".into() })
+}
+
+fn record(events: &[Event]) -> TaskRecord {
+    let mut record = TaskRecord::default();
+    events.iter().for_each(|event| record.apply(event));
+    record
+}
+
+#[test]
+fn states_by_table() {
+    let retry = Verdict::Retry { due: at(50) };
+    let dead = Verdict::DeadLetter { reason: Reason::AttemptsExhausted };
+    for (events, state, since) in [
+        (vec![submitted(1, None)], TaskState::Queued, 1),
+        (vec![submitted(1, Some(90))], TaskState::Delayed, 1),
+        (vec![submitted(1, Some(90)), released(1, 90)], TaskState::Queued, 90),
+        (vec![started(1, "a", 5)], TaskState::Running, 5),
+        (vec![started(1, "a", 5), returned(1, run("a", 5), 7)], TaskState::Queued, 7),
+        (vec![started(1, "a", 5), ended(1, run("a", 5), 8, Verdict::Complete)], TaskState::Succeeded, 8),
+        (vec![ended(1, run("a", 5), 8, retry)], TaskState::Delayed, 8),
+        (vec![ended(1, run("a", 5), 8, retry), released(2, 51)], TaskState::Queued, 51),
+        (vec![ended(1, run("a", 5), 8, retry), started(2, "b", 60)], TaskState::Running, 60),
+        (vec![ended(1, run("a", 5), 8, dead)], TaskState::Dead, 8),
+        (vec![ended(1, run("a", 5), 8, Verdict::Cancel)], TaskState::Cancelled, 8),
+        (vec![buried(1, 9, Reason::Expired)], TaskState::Expired, 9),
+        (vec![buried(1, 9, Reason::Invalid)], TaskState::Dead, 9),
+    ] {
+        let record = record(&events);
+        assert_eq!((record.state(), record.since()), (state, at(since)), "{events:?}");
+    }
+}
+
+#[test]
+fn a_late_outcome_of_an_overtaken_run_is_kept_and_stale() {
+    let retry = Verdict::Retry { due: at(50) };
+    // A froze in attempt 1; B ran it and failed; then A thawed and succeeded.
+    let events = [
+        started(1, "a", 5),
+        started(1, "b", 20),
+        ended(1, run("b", 20), 25, retry),
+        ended(1, run("a", 5), 40, Verdict::Complete),
+    ];
+    let record = record(&events);
+    assert_eq!(record.state(), TaskState::Delayed);
+    let attempt = &record.attempts[&Attempt::FIRST];
+    assert_eq!(attempt.leading().unwrap().run, run("b", 20));
+    assert!(attempt.runs.iter().all(|run| run.end.is_some()));
+}
+
+#[test]
+fn a_lower_attempts_outcome_never_overwrites_a_higher_one() {
+    let events = [started(2, "b", 60), ended(1, run("a", 5), 70, Verdict::Complete)];
+    assert_eq!(record(&events).state(), TaskState::Running);
+}
+
+#[test]
+fn a_record_stays_small_and_says_what_it_is() {
+    let events = [submitted(1_769_860_800_000, None), started(1, "4f1c2a7b9d01-7f3a", 1_769_860_800_001)];
+    let text = serde_json::to_string(&record(&events)).unwrap();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_number_of_attempts_and_runs_is_bounded() {
+    let retry = Verdict::Retry { due: at(50) };
+    let events: Vec<_> = (1..=500).map(|n| ended(n, run("a", 5), 8, retry)).collect();
+    let record = record(&events);
+    assert_eq!(record.attempts.len(), ATTEMPTS_KEPT);
+    assert!(record.attempts.contains_key(&Attempt::FIRST));
+    assert!(record.attempts.contains_key(&Attempt::new(500).unwrap()));
+
+    let events: Vec<_> = (1..=500).map(|n| started(1, "a", n)).collect();
+    let runs = &self::record(&events).attempts[&Attempt::FIRST].runs;
+    assert_eq!((runs[0].run.started, runs.last().unwrap().run.started), (at(1), at(500)));
+    assert!(runs.len() <= 2 * RUNS_KEPT + 1);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let n = 1_u32..4;
+    let worker = prop_oneof![Just("a"), Just("b")];
+    let verdict = prop_oneof![
+        Just(Verdict::Complete),
+        Just(Verdict::Cancel),
+        (0_u64..99).prop_map(|due| Verdict::Retry { due: at(due) }),
+        Just(Verdict::DeadLetter { reason: Reason::Permanent }),
+    ];
+    let start = 0_u64..4;
+    (0_u8..7, n, worker, start, 0_u64..9, verdict).prop_map(|(what, n, worker, start, time, verdict)| match what {
+        0 => submitted(time, (time % 2 == 0).then_some(time * 10)),
+        1 => released(n, time),
+        2 => started(n, worker, start),
+        3 => returned(n, run(worker, start), time),
+        4 => buried(n, time, Reason::Expired),
+        5 => {
+            let progress = serde_json::json!(time);
+            let attempt = Attempt::new(n).unwrap();
+            Event::Progressed(Progressed { task: task(), at: at(time / 2), attempt, run: run(worker, start), progress })
+        }
+        _ => ended(n, run(worker, start), time, verdict),
+    })
+}
+
+proptest! {
+    #[test]
+    fn events_apply_in_any_order_any_number_of_times_with_one_result(
+        (events, shuffled) in proptest::collection::vec(any_event(), 0..24).prop_flat_map(|events| {
+            let twice: Vec<_> = events.iter().chain(&events).cloned().collect();
+            (Just(events), Just(twice).prop_shuffle())
+        })
+    ) {
+        let once = record(&events);
+        prop_assert_eq!(&once, &record(&shuffled));
+        let text = serde_json::to_string(&once).unwrap();
+        prop_assert_eq!(once, serde_json::from_str(&text).unwrap());
+    }
+}

@@ -1,0 +1,129 @@
+//! What to do with a delivery that may not be the first of its attempt.
+//!
+//! The broker's `redelivered` flag proves nothing: after a restart a classic queue flags its whole backlog. Only a record
+//! of what happened to this attempt counts, and no record proves nothing either, for the monitor may lag.
+
+use crate::{
+    Attempt, WorkerId,
+    event::Run,
+    record::{End, TaskRecord},
+};
+
+/// What the record says about a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Redelivery {
+    /// Run it: nothing speaks against that.
+    Run,
+    /// It has ended already, in this run: do what its verdict asks for, once more, and do not run it again.
+    CarryOut {
+        /// The run that ended.
+        run: Run,
+        /// Its end.
+        end: End,
+    },
+    /// These workers began it and did not end it: it may have killed them.
+    Suspect {
+        /// Who, in the order of their starts.
+        workers: Vec<WorkerId>,
+    },
+}
+
+/// Reads the record of a task for the worker `me`, which holds a delivery of `attempt`.
+pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redelivery {
+    let Some(known) = record.attempts.get(&attempt) else {
+        return Redelivery::Run;
+    };
+    if let Some(run) = known.leading() {
+        let end = run.end.clone().expect("a leading run has ended");
+        return Redelivery::CarryOut { run: run.run.clone(), end };
+    }
+    let open = known.runs.iter().filter(|run| run.returned.is_none() && run.run.worker != *me);
+    let workers: Vec<_> = open.map(|run| run.run.worker.clone()).collect();
+    if workers.is_empty() { Redelivery::Run } else { Redelivery::Suspect { workers } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Outcome, QueueName, TaskId, Timestamp, Verdict,
+        event::{About, Ended, Event, Returned, Started},
+    };
+
+    const A: &str = "worker-a";
+    const B: &str = "worker-b";
+
+    fn id(name: &str) -> WorkerId {
+        WorkerId::parse(name).unwrap()
+    }
+
+    fn run(worker: &str) -> Run {
+        Run { started: Timestamp::from_millis(5), worker: id(worker) }
+    }
+
+    fn about() -> About {
+        About { kind: None, queue: QueueName::default(), priority: crate::Priority::default() }
+    }
+
+    fn record(events: &[Event]) -> TaskRecord {
+        let mut record = TaskRecord::default();
+        events.iter().for_each(|event| record.apply(event));
+        record
+    }
+
+    fn started(worker: &str) -> Event {
+        let run = run(worker);
+        let task = TaskId::parse("t").unwrap();
+        let limit = Timestamp::from_millis(99);
+        Event::Started(Started {
+            task,
+            at: run.started,
+            about: about(),
+            attempt: Attempt::FIRST,
+            worker: run.worker,
+            limit,
+            traceparent: None,
+            transient: false,
+        })
+    }
+
+    fn returned(worker: &str) -> Event {
+        let task = TaskId::parse("t").unwrap();
+        Event::Returned(Returned { task, at: Timestamp::from_millis(7), attempt: Attempt::FIRST, run: run(worker) })
+    }
+
+    fn ended(worker: &str) -> Event {
+        let task = TaskId::parse("t").unwrap();
+        let at = Timestamp::from_millis(8);
+        Event::Ended(Ended {
+            task,
+            at,
+            about: about(),
+            attempt: Attempt::FIRST,
+            run: run(worker),
+            outcome: Outcome::success(None),
+            verdict: Verdict::Complete,
+        })
+    }
+
+    #[test]
+    fn considers_by_table() {
+        let suspect = Redelivery::Suspect { workers: vec![id(A)] };
+        for (events, decision) in [
+            (vec![], Redelivery::Run),
+            (vec![started(A)], suspect.clone()),
+            (vec![started(B)], Redelivery::Run),
+            (vec![started(A), returned(A)], Redelivery::Run),
+            (vec![started(A), started(B)], suspect),
+        ] {
+            assert_eq!(consider(&record(&events), Attempt::FIRST, &id(B)), decision, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_carried_out_and_not_run() {
+        let record = record(&[started(A), ended(A)]);
+        assert!(matches!(consider(&record, Attempt::FIRST, &id(B)), Redelivery::CarryOut { .. }));
+        assert_eq!(consider(&record, Attempt::FIRST.next(), &id(B)), Redelivery::Run);
+    }
+}
