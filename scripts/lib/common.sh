@@ -17,13 +17,14 @@ fi
 
 say()  { printf '%s\n' "$*" >&2; }
 warn() { printf '%swarning:%s %s\n' "$YELLOW" "$PLAIN" "$*" >&2; }
-# Exit codes: 1 something failed, 2 the command line is wrong, 3 nothing is up, 4 a port is taken.
+# Exit codes: 1 something failed, 2 the command line is wrong, 3 nothing is up, 4 a port is taken, 77 (as in
+# automake) skipped, for something that it needs is not there.
 fail() { printf '%serror:%s %s\n' "$RED" "$PLAIN" "$*" >&2; exit 1; }
 usage_error() { printf '%serror:%s %s (see --help)\n' "$RED" "$PLAIN" "$*" >&2; exit 2; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # The comment at the head of the calling script is its help: one text, which cannot drift apart.
-print_help() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$1"; }
+print_help() { sed -n '2,/^[^#]/{/^# shellcheck /d;s/^# \{0,1\}//p;}' "$1"; }
 
 # One summary line a step, in the order in which they ran.
 STEPS=()
@@ -64,12 +65,16 @@ loud_step() {
   status=$?
   set -e
   step_done "$title" $status $((SECONDS - began))
-  return "$status"
+  ((status == 77)) || return "$status"
 }
 
 step_done() {
-  local mark="${GREEN}ok$PLAIN    "
-  (($2 == 0)) || mark="${RED}FAILED$PLAIN"
+  local mark
+  case $2 in
+    0) mark="${GREEN}ok$PLAIN     " ;;
+    77) mark="${YELLOW}SKIPPED$PLAIN" ;;
+    *) mark="${RED}FAILED$PLAIN " ;;
+  esac
   STEPS+=("$(printf '%s %5ss  %s' "$mark" "$3" "$1")")
   printf '%s %s %s(%ss)%s\n' "$mark" "$1" "$DIM" "$3" "$PLAIN" >&2
 }
@@ -89,7 +94,7 @@ spin() {
 summary() {
   local line
   say ""
-  say "${BOLD}$1$PLAIN"
+  say "${BOLD}$1$PLAIN ($((SECONDS / 60)) min $((SECONDS % 60)) s)"
   for line in "${STEPS[@]}"; do say "  $line"; done
 }
 

@@ -5,16 +5,19 @@ docker_answers() { docker info >/dev/null 2>&1; }
 
 # Which Compose there is, as the array COMPOSE. A set COMPOSE_FILE or COMPOSE_PROJECT_NAME works as always.
 find_compose() {
-  if docker compose version >/dev/null 2>&1; then
+  if [[ -n ${WARREN_SCRIPT_COMPOSE:-} ]]; then
+    # To try the other one where both are installed.
+    read -ra COMPOSE <<<"$WARREN_SCRIPT_COMPOSE"
+  elif docker compose version >/dev/null 2>&1; then
     COMPOSE=(docker compose)
   elif have docker-compose; then
     COMPOSE=(docker-compose)
-    # 1.29 builds through the old builder otherwise, which knows no cache mounts.
-    export DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1
   else
     say "Docker answers, but there is neither 'docker compose' nor 'docker-compose'"
     return 1
   fi
+  # 1.29 builds through the old builder otherwise, which knows no cache mounts.
+  export DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1
 }
 
 compose() { (cd "$ROOT" && "${COMPOSE[@]}" "$@"); }
@@ -39,7 +42,8 @@ compose_wait() {
   local deadline=$((SECONDS + $1)) container waiting
   while :; do
     waiting=''
-    for container in $(compose_containers); do
+    # With the stopped ones: a container that has died is not healthy.
+    for container in $(compose_containers -a); do
       [[ $(health_of "$container") == healthy ]] || waiting=$container
     done
     [[ -n $waiting || -z $(compose_containers) ]] || return 0

@@ -99,7 +99,7 @@ rabbitmq_wait() {
     return 1
   fi
   # The event log is a stream. A data folder that an older RabbitMQ made has them switched off.
-  python3 "$LIB/pool.py" enable-feature "http://127.0.0.1:$management" stream_queue
+  python3 "$LIB/pool.py" enable-feature "http://guest:guest@127.0.0.1:$management" stream_queue
 }
 
 # True as well when it has died, so that the wait ends at once.
