@@ -35,7 +35,8 @@ step() {
   local title=$1 began=$SECONDS status=0 log
   shift
   mkdir -p "$WARREN_HOME/log"
-  log=$WARREN_HOME/log/step-$(tr -cs 'a-zA-Z0-9' '-' <<<"$title" | cut -c1-40).log
+  log=${title//[^a-zA-Z0-9]/-}
+  log=$WARREN_HOME/log/step-${log:0:40}.log
   if [[ -n $ANIMATED ]]; then
     # In a subshell of its own, so that `set -e` inside the command still ends it at the first error.
     ( set -euo pipefail; "$@" ) >"$log" 2>&1 </dev/null &
