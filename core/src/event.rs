@@ -28,15 +28,16 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// As the body of a message.
-    pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("events hold no map with keys other than text")
-    }
-
     /// From the body of a message.
     pub fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(body)
     }
+}
+
+/// The body of a batch whose events are encoded already.
+pub fn assemble(source: &str, seq: u64, events: &[&str]) -> Vec<u8> {
+    let source = serde_json::to_string(source).expect("text is always valid JSON");
+    format!(r#"{{"v":{VERSION},"source":{source},"seq":{seq},"events":[{}]}}"#, events.join(",")).into_bytes()
 }
 
 /// One fact.
@@ -320,9 +321,13 @@ mod tests {
                 }),
             ],
         };
-        let text = String::from_utf8(batch.encode()).unwrap();
+        let text = serde_json::to_string(&batch).unwrap();
         insta::assert_snapshot!(text);
         assert_eq!(Batch::decode(text.as_bytes()).unwrap(), batch);
+
+        let events: Vec<_> = batch.events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+        let events: Vec<_> = events.iter().map(String::as_str).collect();
+        assert_eq!(assemble("host-1", 7, &events), text.as_bytes());
     }
 
     #[test]

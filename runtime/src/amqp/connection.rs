@@ -1,0 +1,194 @@
+//! Making a connection, and noticing what becomes of it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use lapin::{
+    Channel, Connection, ConnectionProperties, Event,
+    options::{BasicQosOptions, ConfirmSelectOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
+    runtime,
+    tcp::OwnedTLSConfig,
+    uri::AMQPUri,
+};
+use tokio::sync::watch;
+
+use super::Config;
+
+// A dead peer is noticed after two missed heartbeats (RabbitMQ documentation, "Detecting Dead TCP Connections").
+const HEARTBEAT_SECONDS: u16 = 10;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What went wrong between us and the broker.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be used.
+    #[error("cannot use the broker's address: {0}")]
+    Address(String),
+    /// The certificate authority cannot be read.
+    #[error("cannot read the certificate authority")]
+    Authority(#[source] std::io::Error),
+    /// The broker does not answer, or refuses us.
+    #[error("cannot connect to the broker")]
+    Connect(#[source] lapin::Error),
+    /// The broker does not answer in time.
+    #[error("cannot connect to the broker within {CONNECT_TIMEOUT:?}")]
+    ConnectTimeout,
+    /// Something on an open connection failed.
+    #[error("cannot {what}")]
+    Broker {
+        /// What was attempted.
+        what: String,
+        /// What the broker said.
+        source: lapin::Error,
+    },
+    /// A queue or an exchange exists with other arguments.
+    #[error(
+        "{object} exists with other arguments than this process wants: {difference}. Either configure this process as the \
+         others are (amqp.profile), or, when it is empty, delete it and let it be made anew"
+    )]
+    Mismatch {
+        /// Which one.
+        object: String,
+        /// What the broker says of the difference.
+        difference: String,
+    },
+    /// The connection is gone.
+    #[error("the connection was lost")]
+    Lost,
+    /// The channel is closed, the connection perhaps not.
+    #[error("the channel was closed")]
+    ChannelClosed,
+    /// The broker cancelled a consumer: its queue was deleted, or it took too long.
+    #[error("the broker cancelled the consumer of {queue}")]
+    Cancelled {
+        /// The queue.
+        queue: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn broker(what: impl Into<String>) -> impl FnOnce(lapin::Error) -> Self {
+        let what = what.into();
+        |source| Self::Broker { what, source }
+    }
+
+    /// Whether the object that was asked for does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Broker { source, .. } if is_soft(source, &AMQPSoftError::NOTFOUND))
+    }
+}
+
+pub(super) fn is_soft(error: &lapin::Error, expected: &AMQPSoftError) -> bool {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => matches!(error.kind(), AMQPErrorKind::Soft(soft) if soft == expected),
+        _ => false,
+    }
+}
+
+/// Knows how to reach the broker.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    config: Arc<Config>,
+    process: Arc<str>,
+}
+
+impl Connector {
+    /// For the process of this name, which the broker's own pages show.
+    pub fn new(config: Config, process: &str) -> Self {
+        Self { config: Arc::new(config), process: process.into() }
+    }
+
+    /// The configuration that it uses.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Opens a connection for one purpose.
+    pub async fn connect(&self, purpose: &str) -> Result<Link, Error> {
+        let address = self.config.address().map_err(|error| Error::Address(error.to_string()))?;
+        let mut uri: AMQPUri = address.parse().map_err(Error::Address)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        let cert_chain = match &self.config.ca_file {
+            Some(path) => Some(tokio::fs::read_to_string(path).await.map_err(Error::Authority)?),
+            None => None,
+        };
+        let tls = OwnedTLSConfig { identity: None, cert_chain };
+        let name = format!("{} {purpose}", self.process);
+        let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
+        let runtime = runtime::default_runtime().map_err(|error| Error::Address(error.to_string()))?;
+        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Error::ConnectTimeout)?;
+        Ok(Link::new(connection.map_err(Error::Connect)?))
+    }
+}
+
+/// An open connection.
+#[derive(Debug, Clone)]
+pub struct Link {
+    connection: Arc<Connection>,
+    blocked: Arc<watch::Sender<bool>>,
+}
+
+impl Link {
+    fn new(connection: Connection) -> Self {
+        Self { connection: Arc::new(connection), blocked: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// Opens a channel on which each consumer holds at most `prefetch` unacknowledged deliveries.
+    pub async fn consuming_channel(&self, prefetch: u16) -> Result<Channel, Error> {
+        let channel = self.channel().await?;
+        let set = channel.basic_qos(prefetch, BasicQosOptions::default()).await;
+        set.map_err(Error::broker("set the prefetch"))?;
+        Ok(channel)
+    }
+
+    /// Opens a channel whose publishes are confirmed.
+    pub async fn publishing_channel(&self) -> Result<Channel, Error> {
+        let channel = self.channel().await?;
+        let selected = channel.confirm_select(ConfirmSelectOptions::default()).await;
+        selected.map_err(Error::broker("ask for confirms"))?;
+        Ok(channel)
+    }
+
+    /// Opens a plain channel.
+    pub async fn channel(&self) -> Result<Channel, Error> {
+        self.connection.create_channel().await.map_err(Error::broker("open a channel"))
+    }
+
+    /// Whether the broker has blocked this connection, because it is short of memory or disk.
+    pub fn blocked(&self) -> watch::Receiver<bool> {
+        self.blocked.subscribe()
+    }
+
+    /// Returns when the connection has broken, and keeps [`Link::blocked`] true to the facts until then. Cancel safe.
+    pub async fn broken(&self) -> Error {
+        let mut events = self.connection.events_listener();
+        // What happened before we listened is not told again.
+        while self.connection.status().connected() {
+            let event = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
+            match event {
+                Ok(Some(Event::ConnectionBlocked(reason))) => {
+                    tracing::warn!(reason, "the broker has blocked this connection");
+                    self.blocked.send_replace(true);
+                }
+                Ok(Some(Event::ConnectionUnblocked)) => {
+                    tracing::info!("the broker has unblocked this connection");
+                    self.blocked.send_replace(false);
+                }
+                Ok(Some(Event::Error(source))) if !self.connection.status().connected() => {
+                    return Error::Broker { what: "keep the connection".to_owned(), source };
+                }
+                Ok(Some(_)) | Err(_) => {}
+                Ok(None) => break,
+            }
+        }
+        Error::Lost
+    }
+
+    /// Closes the connection in good order. A broken one is closed already.
+    pub async fn close(&self) {
+        let closing = self.connection.close(200, "done".into());
+        drop(tokio::time::timeout(Duration::from_secs(2), closing).await);
+    }
+}

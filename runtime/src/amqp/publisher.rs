@@ -1,0 +1,203 @@
+//! Publishing that counts: a message is published when the broker has confirmed and routed it.
+//!
+//! The loop holds the connection; any number of cheap handles publish through it. Nothing is handed to the client
+//! library while the broker blocks the connection, for there it would wait without bound.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use lapin::{Channel, Confirmation, options::BasicPublishOptions};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Connector, Error, Outgoing,
+    connection::Link,
+    session::{self, Sessions},
+};
+use crate::readiness::Latch;
+
+// The client library walks all that is pending when the broker confirms many at once: a larger window costs more.
+const WINDOW: usize = 1_000;
+
+/// The largest body that every supported broker takes (RabbitMQ 4.0 release notes).
+pub const LARGEST_BODY: usize = 16 << 20;
+
+/// Why a message was not published, as far as is known.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PublishError {
+    /// No queue took it: the queue does not exist.
+    #[error("there is no queue for {key:?}: no worker has made it yet, or it was deleted")]
+    Returned {
+        /// The routing key, for the default exchange the queue's name.
+        key: String,
+    },
+    /// The broker could not store it.
+    #[error("the broker refused the message for {key:?}")]
+    Nacked {
+        /// The routing key.
+        key: String,
+    },
+    /// The broker did not confirm in time; the message may or may not have arrived.
+    #[error("the broker did not confirm within {0:?}")]
+    TimedOut(Duration),
+    /// The broker takes nothing at present: it is short of memory or disk.
+    #[error("the broker takes no messages at present: it is short of memory or disk")]
+    Blocked,
+    /// There is no connection to the broker, or it broke; the message may or may not have arrived.
+    #[error("there is no connection to the broker")]
+    Disconnected,
+    /// It is larger than every supported broker takes.
+    #[error("a body of {0} bytes is too large: at most {LARGEST_BODY}")]
+    TooLarge(usize),
+    /// A name in it is longer than the protocol allows.
+    #[error("{field} is too long: at most 255 bytes")]
+    TooLong {
+        /// Which property.
+        field: &'static str,
+    },
+}
+
+impl PublishError {
+    /// Whether the same message may be accepted later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Nacked { .. } | Self::TimedOut(_) | Self::Blocked | Self::Disconnected => true,
+            Self::Returned { .. } | Self::TooLarge(_) | Self::TooLong { .. } => false,
+        }
+    }
+}
+
+/// A handle for publishing; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    current: watch::Receiver<Option<Line>>,
+    window: Arc<Semaphore>,
+    broken: Arc<Notify>,
+    timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    channel: Channel,
+    blocked: watch::Receiver<bool>,
+}
+
+/// The component behind the handles.
+#[derive(Debug)]
+pub struct PublisherLoop {
+    connector: Connector,
+    current: watch::Sender<Option<Line>>,
+    broken: Arc<Notify>,
+    latch: Option<Latch>,
+}
+
+impl Publisher {
+    /// A loop to run, and the first handle.
+    pub fn new(connector: Connector, latch: Option<Latch>) -> (PublisherLoop, Self) {
+        let timeout = connector.config().confirm_timeout;
+        let (sender, current) = watch::channel(None);
+        let broken = Arc::new(Notify::new());
+        let publisher = Self { current, window: Arc::new(Semaphore::new(WINDOW)), broken: broken.clone(), timeout };
+        (PublisherLoop { connector, current: sender, broken, latch }, publisher)
+    }
+
+    /// Publishes one message, and returns when the broker has confirmed and routed it.
+    pub async fn publish(&self, message: &Outgoing) -> Result<(), PublishError> {
+        if message.body.len() > LARGEST_BODY {
+            return Err(PublishError::TooLarge(message.body.len()));
+        }
+        let _place = self.window.acquire().await.expect("the window is never closed");
+        let mut line = None;
+        let attempt = async {
+            let mut current = self.current.clone();
+            let found = current.wait_for(Option::is_some).await.map_err(|_| PublishError::Disconnected)?.clone();
+            let found: &mut Line = line.insert(found.expect("waited for it"));
+            found.blocked.wait_for(|blocked| !blocked).await.map_err(|_| PublishError::Disconnected)?;
+            self.send(&found.channel, message).await
+        };
+        match tokio::time::timeout(self.timeout, attempt).await {
+            Ok(result) => result,
+            Err(_) => match line {
+                None => Err(PublishError::Disconnected),
+                Some(line) if *line.blocked.borrow() => Err(PublishError::Blocked),
+                Some(_) => Err(PublishError::TimedOut(self.timeout)),
+            },
+        }
+    }
+
+    /// Publishes many at once, within the window; the results are in the order of the messages.
+    pub async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<(), PublishError>> {
+        join_all(messages.iter().map(|message| self.publish(message))).await
+    }
+
+    /// Whether a publish would wait now, and for what.
+    pub fn obstacle(&self) -> Option<PublishError> {
+        match &*self.current.borrow() {
+            None => Some(PublishError::Disconnected),
+            Some(line) if *line.blocked.borrow() => Some(PublishError::Blocked),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns when there is a connection. Cancel safe.
+    pub async fn connected(&self) -> Result<(), PublishError> {
+        let mut current = self.current.clone();
+        current.wait_for(Option::is_some).await.map(drop).map_err(|_| PublishError::Disconnected)
+    }
+
+    async fn send(&self, channel: &Channel, message: &Outgoing) -> Result<(), PublishError> {
+        let key = || message.key.to_string();
+        // With `mandatory` the broker returns what no queue took (RabbitMQ documentation, "Publishers").
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, routing) = (message.exchange.clone(), message.key.clone());
+        let published = channel.basic_publish(exchange, routing, options, &message.body, message.properties.clone());
+        let confirmation = match published.await {
+            Ok(confirm) => confirm.await,
+            Err(error) => Err(error),
+        };
+        match confirmation {
+            Ok(Confirmation::Ack(None)) => Ok(()),
+            Ok(Confirmation::Ack(Some(_))) => Err(PublishError::Returned { key: key() }),
+            Ok(Confirmation::Nack(_)) => Err(PublishError::Nacked { key: key() }),
+            Ok(Confirmation::NotRequested) => unreachable!("confirms were asked for when the channel was opened"),
+            Err(error) => {
+                tracing::debug!(error = session::chain(&error), "a publish failed");
+                self.broken.notify_one();
+                Err(PublishError::Disconnected)
+            }
+        }
+    }
+}
+
+impl PublisherLoop {
+    /// Keeps a publishing channel open until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut sessions = Sessions::new(self.connector.clone(), "publish");
+        while let Some(link) = sessions.next(&stop).await {
+            let ended = self.live(&link, &stop).await;
+            self.current.send_replace(None);
+            self.tell(Some("no connection to publish on"));
+            sessions.ended(link, ended).await;
+        }
+    }
+
+    async fn live(&self, link: &Link, stop: &CancellationToken) -> Result<(), Error> {
+        let channel = link.publishing_channel().await?;
+        self.current.send_replace(Some(Line { channel, blocked: link.blocked() }));
+        self.tell(None);
+        tokio::select! {
+            () = self.broken.notified() => Err(Error::ChannelClosed),
+            error = link.broken() => Err(error),
+            () = stop.cancelled() => Ok(()),
+        }
+    }
+
+    fn tell(&self, missing: Option<&str>) {
+        match (&self.latch, missing) {
+            (Some(latch), Some(reason)) => latch.missing(reason),
+            (Some(latch), None) => latch.met(),
+            (None, _) => {}
+        }
+    }
+}

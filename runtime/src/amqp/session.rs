@@ -1,0 +1,79 @@
+//! One session with the broker after another, whatever becomes of each.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Connector, Error, Link};
+
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Connects again and again, for one purpose. Whoever uses it does its work on a link until that breaks
+/// ([`Link::broken`]), says how it ended, and asks for the next.
+#[derive(Debug)]
+pub struct Sessions {
+    connector: Connector,
+    purpose: &'static str,
+    wait: Duration,
+    born: Option<Instant>,
+}
+
+impl Sessions {
+    /// With nothing connected yet.
+    pub fn new(connector: Connector, purpose: &'static str) -> Self {
+        Self { connector, purpose, wait: SHORTEST_WAIT, born: None }
+    }
+
+    /// The next connection, after a wait that grows while they keep failing; `None` once `stop` is cancelled.
+    pub async fn next(&mut self, stop: &CancellationToken) -> Option<Link> {
+        loop {
+            if self.born.take().is_some_and(|born| born.elapsed() < LONGEST_WAIT) {
+                self.pause(stop).await?;
+            }
+            match stop.run_until_cancelled(self.connector.connect(self.purpose)).await? {
+                Ok(link) => {
+                    info!(purpose = self.purpose, "connected to the broker");
+                    self.born = Some(Instant::now());
+                    return Some(link);
+                }
+                Err(error) => {
+                    warn!(purpose = self.purpose, error = chain(&error), again_in = ?self.wait, "no connection to the broker");
+                    self.pause(stop).await?;
+                }
+            }
+        }
+    }
+
+    /// Says how the work on a link ended, and closes it.
+    pub async fn ended(&mut self, link: Link, result: Result<(), Error>) {
+        match result {
+            Ok(()) => self.wait = SHORTEST_WAIT,
+            Err(error) => warn!(purpose = self.purpose, error = chain(&error), "the session with the broker has ended"),
+        }
+        if self.born.is_some_and(|born| born.elapsed() > LONGEST_WAIT) {
+            self.wait = SHORTEST_WAIT;
+        }
+        link.close().await;
+    }
+
+    async fn pause(&mut self, stop: &CancellationToken) -> Option<()> {
+        let wait = self.wait;
+        self.wait = (wait * 2).min(LONGEST_WAIT);
+        stop.run_until_cancelled(tokio::time::sleep(wait)).await
+    }
+}
+
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}

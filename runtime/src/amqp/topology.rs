@@ -1,0 +1,257 @@
+//! Every exchange and queue of Warren: their names, their arguments, and how they are bound.
+//!
+//! Everything is durable and every argument is explicit, so that the same code runs on RabbitMQ 3.10 and 4.x and a
+//! mismatch is ours to explain. Queue arguments cannot change once a queue exists.
+
+use std::{sync::Arc, time::Duration};
+
+use lapin::{
+    Channel, ExchangeKind,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    protocol::AMQPSoftError,
+    types::{AMQPValue, FieldTable},
+};
+use serde::Deserialize;
+use warren_core::{Priority, QueueName, ladder::Level};
+
+use super::{Config, Error, Link, connection::is_soft, session::chain};
+
+// How many copies of foreign submissions wait for the monitor at most. They are for showing; the tasks lie elsewhere.
+const TAP_MESSAGES: i64 = 100_000;
+const TAP_BYTES: i64 = 256 << 20;
+// Retention drops whole segments: small ones keep close to the limit.
+const LOG_SEGMENT_BYTES: i64 = 64 << 20;
+// RabbitMQ 4 drops a message after 20 returns unless told otherwise, and 3.10 takes -1 for "at the first return".
+// Crashes are counted by Warren itself, so the broker's limit is put out of reach.
+const DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// How task queues are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Classic queues with ten priorities: strict order, one node.
+    Classic,
+    /// Quorum queues: replicated. Priorities are what the broker makes of them: none on 3.10, two levels on 4.0, strict
+    /// from 4.3 on.
+    Quorum,
+}
+
+/// The names in one namespace, and the name of everything in it.
+#[derive(Debug, Clone)]
+pub struct Names {
+    namespace: Arc<str>,
+}
+
+impl Names {
+    /// The names of a pool.
+    pub fn new(namespace: &QueueName) -> Self {
+        Self { namespace: namespace.as_str().into() }
+    }
+
+    /// The namespace itself.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Where foreign clients publish, with the queue's name as routing key.
+    pub fn tasks(&self) -> String {
+        self.with("tasks")
+    }
+
+    /// The exchange and the queue for what no queue took.
+    pub fn unroutable(&self) -> String {
+        self.with("unroutable")
+    }
+
+    /// Where the broker itself puts what expires in a task queue.
+    pub fn dead_letters(&self) -> String {
+        self.with("dlx")
+    }
+
+    /// The copies of foreign submissions, for the monitor.
+    pub fn tap(&self) -> String {
+        self.with("tap")
+    }
+
+    /// The event log.
+    pub fn log(&self) -> String {
+        self.with("log")
+    }
+
+    /// A queue of tasks.
+    pub fn queue(&self, queue: &QueueName) -> String {
+        self.with(&format!("q.{queue}"))
+    }
+
+    /// Its dead letters.
+    pub fn dead(&self, queue: &QueueName) -> String {
+        self.with(&format!("dead.{queue}"))
+    }
+
+    /// Its tasks that may have killed a worker: they run one at a time.
+    pub fn suspect(&self, queue: &QueueName) -> String {
+        self.with(&format!("suspect.{queue}"))
+    }
+
+    /// One level of the delay ladder.
+    pub fn delay(&self, level: Level) -> String {
+        self.with(&format!("delay.{:02}", level.number()))
+    }
+
+    fn with(&self, name: &str) -> String {
+        format!("{}.{name}", self.namespace)
+    }
+}
+
+/// Declares what a pool needs; declaring again changes nothing.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    names: Names,
+    profile: Profile,
+    log_max_age: Duration,
+    log_max_bytes: u64,
+}
+
+impl Topology {
+    /// As configured.
+    pub fn new(names: Names, config: &Config) -> Self {
+        let Config { profile, log_max_age, log_max_bytes, .. } = *config;
+        Self { names, profile, log_max_age, log_max_bytes }
+    }
+
+    /// The names.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// How task queues are made.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Declares what does not depend on any queue: exchanges, the log, the tap, the delay ladder.
+    pub async fn declare(&self, link: &Link) -> Result<(), Error> {
+        let names = &self.names;
+        let on = Declaring { channel: link.channel().await? };
+        on.exchange(&names.unroutable(), ExchangeKind::Fanout, FieldTable::default()).await?;
+        on.queue(&names.unroutable(), self.plain()).await?;
+        on.bind(&names.unroutable(), &names.unroutable(), "").await?;
+        let alternate = table([("alternate-exchange", text(names.unroutable()))]);
+        on.exchange(&names.tasks(), ExchangeKind::Direct, alternate).await?;
+        on.exchange(&names.dead_letters(), ExchangeKind::Direct, FieldTable::default()).await?;
+        on.queue(&names.log(), self.log()).await?;
+        on.queue(&names.tap(), tap()).await?;
+        for level in Level::all() {
+            on.queue(&names.delay(level), self.delay()).await?;
+        }
+        Ok(())
+    }
+
+    /// Declares a queue of tasks and what belongs to it. What [`Topology::declare`] makes must exist.
+    pub async fn declare_queue(&self, link: &Link, queue: &QueueName) -> Result<(), Error> {
+        let names = &self.names;
+        let on = Declaring { channel: link.channel().await? };
+        on.queue(&names.dead(queue), self.plain()).await?;
+        on.bind(&names.dead(queue), &names.dead_letters(), queue.as_str()).await?;
+        on.bind(&names.tap(), &names.dead_letters(), queue.as_str()).await?;
+        on.queue(&names.suspect(queue), self.plain()).await?;
+        on.queue(&names.queue(queue), self.tasks(queue)).await?;
+        on.bind(&names.queue(queue), &names.tasks(), queue.as_str()).await?;
+        on.bind(&names.tap(), &names.tasks(), queue.as_str()).await
+    }
+
+    // No length limit: a full queue would swallow returning retries. Depth is limited where tasks come in.
+    fn tasks(&self, queue: &QueueName) -> FieldTable {
+        let mut arguments = self.plain();
+        arguments.insert("x-dead-letter-exchange".into(), text(self.names.dead_letters()));
+        arguments.insert("x-dead-letter-routing-key".into(), text(queue.as_str()));
+        match self.profile {
+            Profile::Classic => arguments.insert("x-max-priority".into(), number(i64::from(Priority::MAX.get()))),
+            Profile::Quorum => arguments
+                .insert("x-dead-letter-strategy".into(), text("at-least-once"))
+                // Without this the broker falls back to at-most-once, silently.
+                .insert("x-overflow".into(), text("reject-publish")),
+        };
+        arguments
+    }
+
+    fn delay(&self) -> FieldTable {
+        let mut arguments = self.plain();
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        arguments
+    }
+
+    fn plain(&self) -> FieldTable {
+        match self.profile {
+            Profile::Classic => table([("x-queue-type", text("classic"))]),
+            Profile::Quorum => table([("x-queue-type", text("quorum")), ("x-delivery-limit", number(DELIVERY_LIMIT))]),
+        }
+    }
+
+    fn log(&self) -> FieldTable {
+        table([
+            ("x-queue-type", text("stream")),
+            ("x-max-age", text(format!("{}s", self.log_max_age.as_secs()))),
+            ("x-max-length-bytes", number(i64::try_from(self.log_max_bytes).unwrap_or(i64::MAX))),
+            ("x-stream-max-segment-size-bytes", number(LOG_SEGMENT_BYTES)),
+        ])
+    }
+}
+
+fn tap() -> FieldTable {
+    table([
+        ("x-queue-type", text("classic")),
+        ("x-max-length", number(TAP_MESSAGES)),
+        ("x-max-length-bytes", number(TAP_BYTES)),
+        ("x-overflow", text("drop-head")),
+    ])
+}
+
+fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in entries {
+        table.insert(name.into(), value);
+    }
+    table
+}
+
+fn text(text: impl Into<String>) -> AMQPValue {
+    AMQPValue::LongString(text.into().into())
+}
+
+fn number(number: i64) -> AMQPValue {
+    AMQPValue::LongLongInt(number)
+}
+
+struct Declaring {
+    channel: Channel,
+}
+
+impl Declaring {
+    async fn exchange(&self, name: &str, kind: ExchangeKind, arguments: FieldTable) -> Result<(), Error> {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let declared = self.channel.exchange_declare(name.into(), kind, options, arguments).await;
+        declared.map_err(|error| explain("exchange", name, error))
+    }
+
+    async fn queue(&self, name: &str, arguments: FieldTable) -> Result<(), Error> {
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let declared = self.channel.queue_declare(name.into(), options, arguments).await;
+        declared.map(drop).map_err(|error| explain("queue", name, error))
+    }
+
+    async fn bind(&self, queue: &str, exchange: &str, key: &str) -> Result<(), Error> {
+        let options = QueueBindOptions::default();
+        let bound = self.channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default());
+        bound.await.map_err(Error::broker(format!("bind {queue} to {exchange}")))
+    }
+}
+
+// RabbitMQ answers 406 with which argument differs; on its own that says neither what to do nor who is right.
+fn explain(what: &str, name: &str, error: lapin::Error) -> Error {
+    let object = format!("{what} {name}");
+    if is_soft(&error, &AMQPSoftError::PRECONDITIONFAILED) {
+        return Error::Mismatch { object, difference: chain(&error) };
+    }
+    Error::Broker { what: format!("declare {object}"), source: error }
+}

@@ -1,0 +1,243 @@
+//! Configuration: the defaults of the code, then a file, then the environment, then flags.
+//!
+//! Everything that is wrong is reported at once and before anything connects: each unknown key and each bad value with
+//! the key's full name.
+
+pub mod duration;
+mod secret;
+
+use std::{fmt, path::PathBuf};
+
+use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
+use serde::de::DeserializeOwned;
+
+pub use secret::{Secret, SecretError};
+
+const PREFIX: &str = "WARREN_";
+
+// Variables that bear Warren's prefix and are no configuration: what handlers are told, and what scripts use.
+const NOT_CONFIGURATION: [&str; 3] = ["WARREN_CONFIG", "WARREN_REQUIRE_DOCKER", "WARREN_TASK_ID"];
+const NOT_CONFIGURATION_PREFIXES: [&str; 3] = ["WARREN_TEST_", "WARREN_SCRIPT_", "WARREN_TASK_"];
+
+/// Where configuration comes from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Environment variables; those with the prefix `WARREN_` count.
+    pub environment: Vec<(String, String)>,
+    /// Keys with dots (`http.listen`) and values, from the command line.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+impl Sources {
+    /// This process's environment, and the file.
+    pub fn new(file: Option<PathBuf>) -> Self {
+        Self { file, environment: std::env::vars().collect(), flags: Vec::new() }
+    }
+
+    /// Adds a value from the command line, if it was given.
+    #[must_use]
+    pub fn flag(mut self, key: &'static str, value: Option<impl fmt::Display>) -> Self {
+        self.flags.extend(value.map(|value| (key, value.to_string())));
+        self
+    }
+}
+
+/// A configuration that checks what a single value cannot tell.
+pub trait Validate {
+    /// Reports every value that does not make sense.
+    fn validate(&self, problems: &mut Problems);
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<String>);
+
+impl Problems {
+    /// Reports a problem of the value at `key`.
+    pub fn add(&mut self, key: &str, problem: impl fmt::Display) {
+        self.0.push(format!("{key}: {problem}"));
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not valid")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Loads and checks a configuration.
+pub fn load<T: DeserializeOwned + Validate>(sources: &Sources) -> Result<T, Problems> {
+    let mut problems = Problems::default();
+    let mut tree = match merge(sources) {
+        Ok(tree) => tree,
+        Err(error) => {
+            problems.0.push(error.to_string());
+            return Err(problems);
+        }
+    };
+    // One bad value hides the next: note it, take it out, and read again, until everything has been seen.
+    let value: T = loop {
+        let mut unknown = Vec::new();
+        let mut note = |path: serde_ignored::Path<'_>| unknown.push(path.to_string());
+        let reader = serde_ignored::Deserializer::new(tree.clone(), &mut note);
+        match serde_path_to_error::deserialize::<_, T>(reader) {
+            Ok(value) => {
+                problems.0.extend(unknown.iter().map(|key| format!("{key}: unknown key")));
+                break value;
+            }
+            Err(error) => {
+                let path = error.path().to_string();
+                problems.add(&path, error.into_inner());
+                if !remove(&mut tree, &path) {
+                    return Err(problems);
+                }
+            }
+        }
+    };
+    value.validate(&mut problems);
+    if problems.0.is_empty() { Ok(value) } else { Err(problems) }
+}
+
+fn merge(sources: &Sources) -> Result<Value, config::ConfigError> {
+    let mut builder = Config::builder();
+    if let Some(path) = &sources.file {
+        builder = builder.add_source(File::from(path.clone()).format(FileFormat::Toml));
+    }
+    let variables: Map<String, String> =
+        sources.environment.iter().filter(|(name, _)| is_configuration(name)).cloned().collect();
+    let environment = Environment::with_prefix("WARREN").prefix_separator("_").separator("__").source(Some(variables));
+    builder = builder.add_source(environment);
+    for (key, value) in &sources.flags {
+        builder = builder.set_override(*key, value.clone())?;
+    }
+    let tree: Map<String, Value> = builder.build()?.try_deserialize()?;
+    Ok(Value::new(None, tree))
+}
+
+fn is_configuration(name: &str) -> bool {
+    name.starts_with(PREFIX)
+        && !NOT_CONFIGURATION.contains(&name)
+        && !NOT_CONFIGURATION_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+// Takes the value at the path out of the tree, or the list that it stands in.
+fn remove(tree: &mut Value, path: &str) -> bool {
+    let (key, rest) = match path.split_once('.') {
+        Some((key, rest)) => (key, Some(rest)),
+        None => (path, None),
+    };
+    let ValueKind::Table(table) = &mut tree.kind else { return false };
+    let in_list = key.split_once('[').map(|(list, _)| list);
+    match (in_list, rest) {
+        (Some(list), _) => table.remove(list).is_some(),
+        (None, None) => table.remove(key).is_some(),
+        (None, Some(rest)) => match table.get_mut(key) {
+            Some(inner) => remove(inner, rest) || table.remove(key).is_some(),
+            None => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Sample {
+        name: String,
+        slots: u32,
+        http: Http,
+        handlers: std::collections::BTreeMap<String, Handler>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Http {
+        listen: std::net::SocketAddr,
+        token: Option<String>,
+        #[serde(with = "duration")]
+        grace: Duration,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Handler {
+        command: Vec<String>,
+    }
+
+    impl Default for Http {
+        fn default() -> Self {
+            Self { listen: ([127, 0, 0, 1], 80).into(), token: None, grace: Duration::from_secs(30) }
+        }
+    }
+
+    impl Validate for Sample {
+        fn validate(&self, problems: &mut Problems) {
+            if self.slots > 100 {
+                problems.add("slots", "expected at most 100");
+            }
+        }
+    }
+
+    fn sources(toml: &str, environment: &[(&str, &str)]) -> Sources {
+        let path =
+            std::env::temp_dir().join(format!("warren-config-{}-{}.toml", std::process::id(), fastrand::u64(..)));
+        std::fs::write(&path, toml).unwrap();
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Sources { file: Some(path), environment, flags: Vec::new() }
+    }
+
+    #[test]
+    fn later_sources_win_and_text_becomes_what_is_asked_for() {
+        let sources = sources(
+            "name = 'file'\nslots = 3\n[http]\ngrace = '5s'\n[handlers.Resize]\ncommand = ['x']",
+            &[("WARREN_SLOTS", "7"), ("WARREN_HTTP__TOKEN", "12345"), ("WARREN_TEST_X", "1"), ("PATH", "/bin")],
+        );
+        let sources = sources.flag("name", Some("flag")).flag("http.listen", Some("127.0.0.1:99"));
+        let sample: Sample = load(&sources).unwrap();
+        assert_eq!((sample.name.as_str(), sample.slots), ("flag", 7));
+        assert_eq!(sample.http.token.as_deref(), Some("12345"));
+        assert_eq!(sample.http.listen.port(), 99);
+        assert_eq!(sample.http.grace, Duration::from_secs(5));
+        assert!(sample.handlers.contains_key("Resize"));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_reported_at_once_by_its_key() {
+        let toml = "slots = 'many'\ncolour = 'red'\n[http]\nlisten = 'here'\ngrace = 5\n[handlers.x]\nkind = 'y'";
+        let error = load::<Sample>(&sources(toml, &[("WARREN_SLOOTS", "7"), ("WARREN_HTTP__TOKN", "x")])).unwrap_err();
+        let text = error.to_string();
+        for key in [
+            "slots:",
+            "http.listen:",
+            "http.grace:",
+            "handlers.x:",
+            "colour: unknown",
+            "sloots: unknown",
+            "http.tokn: unknown",
+        ] {
+            assert!(text.contains(key), "{key} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn values_are_checked_together_too() {
+        let error = load::<Sample>(&sources("slots = 101", &[])).unwrap_err();
+        assert_eq!(error.to_string(), "the configuration is not valid\n  slots: expected at most 100");
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_named() {
+        let sources = Sources { file: Some("/no/such.toml".into()), ..Sources::default() };
+        assert!(load::<Sample>(&sources).unwrap_err().to_string().contains("/no/such.toml"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The name of every key. All keys of a pool share one hash tag, so that a transaction may touch any of them.
+
+use std::sync::Arc;
+
+use warren_core::{QueueName, TaskId, TaskState};
+
+/// The keys of one pool.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    tag: Arc<str>,
+}
+
+impl Keys {
+    /// The keys in a namespace.
+    pub fn new(namespace: &QueueName) -> Self {
+        Self { tag: format!("{{{namespace}}}").into() }
+    }
+
+    /// String: a task's record, as JSON.
+    pub fn task(&self, task: &TaskId) -> String {
+        self.with(&format!("t:{task}"))
+    }
+
+    /// Sorted set: the tasks in a state, by the time since which they are in it.
+    pub fn state(&self, state: TaskState) -> String {
+        self.with(&format!("state:{}", state.name()))
+    }
+
+    /// Sorted set: the running tasks, by the time at which they will be ended by force.
+    pub fn limits(&self) -> String {
+        self.with("limits")
+    }
+
+    /// Hash: how many tasks are in a state, by `queue/state`.
+    pub fn counts(&self) -> String {
+        self.with("counts")
+    }
+
+    /// Hash: the workers' records, as JSON.
+    pub fn workers(&self) -> String {
+        self.with("workers")
+    }
+
+    /// Hash: how far the projection has come in the event log: `offset`, and the `batch` that lies there.
+    pub fn cursor(&self) -> String {
+        self.with("cursor")
+    }
+
+    /// Hash: the last batch seen of each source, and when.
+    pub fn sources(&self) -> String {
+        self.with("sources")
+    }
+
+    /// String: what is wrong at present, as JSON, written by the leader.
+    pub fn findings(&self) -> String {
+        self.with("findings")
+    }
+
+    /// Hash: what the broker says of each queue, as JSON, written by the leader.
+    pub fn queues(&self) -> String {
+        self.with("queues")
+    }
+
+    /// String with an expiry: which monitor projects.
+    pub fn leader(&self) -> String {
+        self.with("leader")
+    }
+
+    /// The field of [`Keys::counts`] for a queue and a state.
+    pub fn count_field(queue: &QueueName, state: TaskState) -> String {
+        format!("{queue}/{}", state.name())
+    }
+
+    fn with(&self, name: &str) -> String {
+        format!("{}:{name}", self.tag)
+    }
+}

@@ -1,0 +1,64 @@
+//! What runs a task.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use warren_core::{Attempt, Kind, Outcome, Priority, QueueName, TaskId};
+
+/// A task in the hands of its handler.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its id.
+    pub id: TaskId,
+    /// Its kind.
+    pub kind: Kind,
+    /// The queue that it came from.
+    pub queue: QueueName,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Which attempt this is.
+    pub attempt: Attempt,
+    /// The payload, as it came.
+    pub payload: Vec<u8>,
+    /// Property `content_type`.
+    pub content_type: Option<String>,
+    /// W3C trace context, as it came.
+    pub traceparent: Option<String>,
+    /// How long the attempt may take.
+    pub timeout: Duration,
+}
+
+/// What a handler can say and hear while it runs.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Cancelled when the attempt shall end: its time is up, the worker stops, or somebody wished it. A handler that
+    /// then returns within a few seconds ends in good order; one that does not is dropped.
+    pub stop: CancellationToken,
+    progress: mpsc::Sender<serde_json::Value>,
+}
+
+impl Context {
+    /// A context, and where its progress arrives.
+    pub fn new(stop: CancellationToken) -> (Self, mpsc::Receiver<serde_json::Value>) {
+        // Only the latest word matters, so a full channel may swallow one.
+        let (progress, receiver) = mpsc::channel(1);
+        (Self { stop, progress }, receiver)
+    }
+
+    /// Says how far the attempt is: by convention a number from 0 to 1, or an object. At most a few words a second are
+    /// passed on.
+    pub fn progress(&self, progress: serde_json::Value) {
+        drop(self.progress.try_send(progress));
+    }
+}
+
+/// Runs the tasks of one kind. It must be cancel safe in so far as a dropped future leaves nothing running.
+pub trait Handler: Send + Sync + 'static {
+    /// Runs one attempt to its end.
+    fn run<'a>(&'a self, job: &'a Job, context: &'a Context) -> BoxFuture<'a, Outcome>;
+}
+
+/// A handler, shared by all slots.
+pub type SharedHandler = Arc<dyn Handler>;
