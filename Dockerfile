@@ -6,10 +6,12 @@ WORKDIR /src
 COPY . .
 # The registry and the compiled dependencies stay in BuildKit's cache between builds, so a change in the code
 # compiles the code alone. The cache is not part of the image: what is needed from it is copied out.
-# Locked, for several services may build this at the same time.
+# Locked, for several services may build this at the same time. Touched, for cargo goes by the files' times, and the
+# cache may come from a younger build of another clone.
 RUN --mount=type=cache,id=warren-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=warren-target,target=/src/target,sharing=locked \
-    CARGO_PROFILE_RELEASE_STRIP=symbols \
+    find . -name '*.rs' -not -path './target/*' -exec touch {} + \
+ && CARGO_PROFILE_RELEASE_STRIP=symbols \
     cargo build --release --locked -p warren-producer -p warren-worker -p warren-monitor \
  && mkdir /out \
  && cp target/release/warren-producer target/release/warren-worker target/release/warren-monitor /out/
