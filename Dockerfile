@@ -21,7 +21,7 @@ FROM debian:trixie-slim
 # to it from outside.
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends ca-certificates \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && useradd --uid 10001 --user-group --create-home --home-dir /home/warren --shell /usr/sbin/nologin warren
 COPY --from=build /out/ /usr/local/bin/
 USER 10001:10001
