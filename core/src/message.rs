@@ -140,6 +140,36 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
     }
 }
 
+/// What a message on the delay ladder says of its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Climb {
+    /// The queue in which it will run.
+    pub queue: QueueName,
+    /// When it may start.
+    pub due: Timestamp,
+    /// When it leaves its present level.
+    pub leave: Timestamp,
+}
+
+/// Reads the way of a message on the delay ladder.
+pub fn parse_climb(headers: &Headers) -> Result<Climb, Vec<Problem>> {
+    let mut fields = Fields { headers, problems: Vec::new() };
+    let queue = fields.text(header::QUEUE, QueueName::parse);
+    let (due, leave) = (fields.time(header::DUE), fields.time(header::LEAVE));
+    match (queue, due, leave) {
+        (Some(queue), Some(due), Some(leave)) => Ok(Climb { queue, due, leave }),
+        (queue, due, leave) => {
+            let missing = [(header::QUEUE, queue.is_none()), (header::DUE, due.is_none()), (header::LEAVE, leave.is_none())];
+            for (name, missing) in missing {
+                if missing && !headers.contains_key(name) {
+                    fields.refuse(name, "missing");
+                }
+            }
+            Err(fields.problems)
+        }
+    }
+}
+
 struct Fields<'a> {
     headers: &'a Headers,
     problems: Vec<Problem>,

@@ -21,6 +21,10 @@ pub struct Config {
     /// How long the broker may take to confirm a message.
     #[serde(with = "duration")]
     pub confirm_timeout: Duration,
+    /// How long the broker lets a consumer hold a delivery (`consumer_timeout` in rabbitmq.conf). No client can ask the
+    /// broker for it, so whoever raises it there says so here too.
+    #[serde(with = "duration")]
+    pub consumer_timeout: Duration,
     /// How task queues are made: `classic` (with priorities) or `quorum` (for clusters).
     pub profile: Profile,
     /// How long the event log reaches back.
@@ -37,6 +41,8 @@ impl Default for Config {
             url_file: None,
             ca_file: None,
             confirm_timeout: Duration::from_secs(30),
+            // RabbitMQ's own default (RabbitMQ documentation, "Consumers", delivery acknowledgement timeout).
+            consumer_timeout: Duration::from_mins(30),
             profile: Profile::Classic,
             log_max_age: Duration::from_hours(7 * 24),
             log_max_bytes: 2 << 30,

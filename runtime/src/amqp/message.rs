@@ -163,6 +163,13 @@ impl Copy {
         self
     }
 
+    /// Sets the kind.
+    #[must_use]
+    pub fn kind(mut self, kind: &str) -> Self {
+        self.properties = self.properties.with_type(kind.into());
+        self
+    }
+
     /// Sets how many milliseconds the broker keeps it, or that it keeps it for ever.
     #[must_use]
     pub fn expiration(mut self, millis: Option<u64>) -> Self {
