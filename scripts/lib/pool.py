@@ -6,6 +6,7 @@
     pool.py workers MONITOR N                       waits until N workers live
     pool.py prove PRODUCER MONITOR N                runs a small batch through a pool of N workers
     pool.py burst PRODUCER MONITOR N KIND PAYLOAD   runs N such tasks
+    pool.py result PRODUCER MONITOR KIND PAYLOAD RESULT   runs one, and compares its result
     pool.py submit PRODUCER N KIND PAYLOAD          enqueues them, and prints their ids
     pool.py some-done MONITOR IDS                   waits until a few of the ids in that file have succeeded
     pool.py finish MONITOR IDS SECONDS              waits until all of them have
@@ -85,6 +86,14 @@ def prove(producer, monitor, number):
 
 def burst(producer, monitor, number, kind, payload):
     await_success(monitor, enqueue(producer, alike(number, kind, payload)))
+
+
+def result(producer, monitor, kind, payload, wanted):
+    [id] = enqueue(producer, alike(1, kind, payload))
+    await_success(monitor, [id])
+    found = request(f"{monitor}/api/tasks/{id}")["result"]
+    if found != json.loads(wanted):
+        raise ValueError(f"expected the result {wanted}, found {json.dumps(found)}")
 
 
 def submit(producer, number, kind, payload):
@@ -195,7 +204,7 @@ def wait_until(what, condition, seconds=PATIENCE):
 
 COMMANDS = {
     "get": get, "ready": ready, "enable-feature": enable_feature, "workers": workers, "prove": prove, "burst": burst,
-    "submit": submit, "some-done": some_done, "finish": finish, "single-attempts": single_attempts,
+    "result": result, "submit": submit, "some-done": some_done, "finish": finish, "single-attempts": single_attempts,
     "foreign": foreign, "succeeded": succeeded, "reach": reach,
 }
 
