@@ -116,7 +116,8 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
         Some(kind) => fields.checked("type", Some(kind), Kind::parse),
         None => fields.text(header::TASK, Kind::parse),
     };
-    let attempt = fields.number(header::ATTEMPT, 1, u64::from(u32::MAX)).and_then(|n| Attempt::new(n as u32));
+    let attempt =
+        fields.number(header::ATTEMPT, 1, u64::from(u32::MAX)).and_then(|n| Attempt::new(u32::try_from(n).ok()?));
     let task = Task {
         id,
         kind,
@@ -159,7 +160,8 @@ pub fn parse_climb(headers: &Headers) -> Result<Climb, Vec<Problem>> {
     match (queue, due, leave) {
         (Some(queue), Some(due), Some(leave)) => Ok(Climb { queue, due, leave }),
         (queue, due, leave) => {
-            let missing = [(header::QUEUE, queue.is_none()), (header::DUE, due.is_none()), (header::LEAVE, leave.is_none())];
+            let missing =
+                [(header::QUEUE, queue.is_none()), (header::DUE, due.is_none()), (header::LEAVE, leave.is_none())];
             for (name, missing) in missing {
                 if missing && !headers.contains_key(name) {
                     fields.refuse(name, "missing");

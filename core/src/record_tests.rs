@@ -74,7 +74,9 @@ fn buried(n: u32, millis: u64, reason: Reason) -> Event {
 
 fn record(events: &[Event]) -> TaskRecord {
     let mut record = TaskRecord::default();
-    events.iter().for_each(|event| record.apply(event));
+    for event in events {
+        record.apply(event);
+    }
     record
 }
 

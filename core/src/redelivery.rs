@@ -67,7 +67,9 @@ mod tests {
 
     fn record(events: &[Event]) -> TaskRecord {
         let mut record = TaskRecord::default();
-        events.iter().for_each(|event| record.apply(event));
+        for event in events {
+            record.apply(event);
+        }
         record
     }
 

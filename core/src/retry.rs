@@ -21,9 +21,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             max_attempts: NonZeroU32::new(5).expect("5 is not 0"),
-            backoff: Backoff::Exponential { first: Duration::from_secs(1), max: Duration::from_secs(300) },
+            backoff: Backoff::Exponential { first: Duration::from_secs(1), max: Duration::from_mins(5) },
             jitter: Jitter::Full,
-            timeout: Duration::from_secs(300),
+            timeout: Duration::from_mins(5),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Copy {
     /// Of a message's parts.
     pub fn from_parts(properties: BasicProperties, body: Vec<u8>) -> Self {
         let mut headers = FieldTable::default();
-        for (name, value) in properties.headers().iter().flat_map(|table| table.inner()) {
+        for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
             if !header::is_brokers_own(name.as_str()) {
                 headers.insert(name.clone(), value.clone());
             }
