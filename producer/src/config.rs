@@ -1,0 +1,124 @@
+//! The producer's configuration.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer, de};
+use warren_core::QueueName;
+use warren_runtime::{
+    amqp::{self, publisher::LARGEST_BODY},
+    config::{Problems, Secret, Sources, Validate, load},
+    http, telemetry,
+};
+
+/// Where the gateway listens unless it is told otherwise.
+pub const PORT: u16 = 8081;
+
+/// What a producer needs to know. The library reads `namespace`, `amqp`, `app_id` and `max_body_bytes`; the other values
+/// are for the program.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The pool's name, with which all its queues begin.
+    pub namespace: QueueName,
+    /// The broker.
+    pub amqp: amqp::Config,
+    /// Who hands the tasks in, where a task does not say it itself.
+    pub app_id: Option<String>,
+    /// How large a task's payload may be: at most 16 MiB.
+    pub max_body_bytes: usize,
+    /// Logs.
+    pub log: telemetry::Config,
+    /// Where the gateway listens, and whom it lets in.
+    pub http: http::Config,
+    /// How large a request to the gateway may be, which can hold many tasks.
+    pub max_request_bytes: usize,
+    /// The queues that the gateway declares when it starts.
+    #[serde(deserialize_with = "queues")]
+    pub queues: Vec<QueueName>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespace: QueueName::parse("warren").expect("the literal is a valid name"),
+            amqp: amqp::Config::default(),
+            app_id: None,
+            max_body_bytes: 1 << 20,
+            log: telemetry::Config::default(),
+            http: http::Config::default(),
+            max_request_bytes: 4 << 20,
+            queues: vec![QueueName::default()],
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, with the broker at this URL.
+    pub fn at(url: impl Into<String>) -> Self {
+        let amqp = amqp::Config { url: Secret::new(url), ..amqp::Config::default() };
+        Self { amqp, ..Self::default() }
+    }
+
+    /// From a file, then this process's environment, then flags.
+    pub fn load(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Result<Self, Problems> {
+        load(&Sources { flags, ..Sources::new(file) })
+    }
+}
+
+impl Validate for Config {
+    fn validate(&self, problems: &mut Problems) {
+        self.amqp.validate(problems);
+        self.http.validate(problems);
+        if !(1..=LARGEST_BODY).contains(&self.max_body_bytes) {
+            problems.add("max_body_bytes", format_args!("expected 1 to {LARGEST_BODY}, got {}", self.max_body_bytes));
+        }
+        if self.max_request_bytes < self.max_body_bytes {
+            problems.add("max_request_bytes", "expected at least max_body_bytes");
+        }
+        if let Some(app) = self.app_id.as_ref().filter(|app| app.is_empty() || app.len() > 255) {
+            problems.add("app_id", format_args!("expected 1 to 255 bytes, got {}", app.len()));
+        }
+    }
+}
+
+// A list in the file; in an environment variable, names separated by commas.
+fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<QueueName>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        List(Vec<String>),
+        Text(String),
+    }
+    let names = match Written::deserialize(deserializer)? {
+        Written::List(names) => names,
+        Written::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+    };
+    names.iter().map(|name| QueueName::parse(name).map_err(de::Error::custom)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> Result<Config, Problems> {
+        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(&Sources { environment, ..Sources::default() })
+    }
+
+    #[test]
+    fn reads_queues_from_the_environment() {
+        let config = from(&[("WARREN_QUEUES", "images, mail"), ("WARREN_MAX_BODY_BYTES", "99")]).unwrap();
+        assert_eq!(config.queues, ["images", "mail"].map(|name| QueueName::parse(name).unwrap()));
+        assert_eq!(config.max_body_bytes, 99);
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_named() {
+        let problems =
+            from(&[("WARREN_MAX_BODY_BYTES", "0"), ("WARREN_APP_ID", ""), ("WARREN_QUEUES", "A")]).unwrap_err();
+        let text = problems.to_string();
+        for key in ["max_body_bytes:", "app_id:", "queues:"] {
+            assert!(text.contains(key), "{key} is missing in {text}");
+        }
+    }
+}

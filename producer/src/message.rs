@@ -1,0 +1,174 @@
+//! From a task to the message that is published and the fact that is told of it.
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
+use warren_core::{
+    Attempt, TaskId, Timestamp,
+    event::{About, Submitted},
+    header,
+};
+use warren_runtime::amqp::{
+    Names, Outgoing, Route,
+    message::{Copy, PERSISTENT},
+};
+
+use crate::{
+    field::{Invalid, Problem},
+    task::{HeaderValue, NewTask},
+};
+
+/// A task ready to be published.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// Goes to the broker.
+    pub outgoing: Outgoing,
+    /// Goes to the event log once the broker has confirmed.
+    pub submitted: Submitted,
+}
+
+/// Addresses a task, which has to be sound. A task without an id gets the one that is given.
+pub(crate) fn compose(task: NewTask, names: &Names, now: Timestamp, id: TaskId) -> Result<Message, Invalid> {
+    task.check(now)?;
+    let Some(kind) = task.kind.clone() else {
+        return Err(Problem::new("kind", "expected a kind, got nothing").into());
+    };
+    let id = task.id.clone().unwrap_or(id);
+    let due = task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
+    let deadline = task.expiration.map(|expiration| now.plus(expiration));
+    let submitted = Submitted {
+        task: id.clone(),
+        at: now,
+        about: About { kind: Some(kind), queue: task.queue.clone(), priority: task.priority },
+        size: task.payload.len() as u64,
+        due,
+        deadline,
+        app: task.app_id.clone(),
+        transient: false,
+    };
+    let properties = properties(&task, &id, now).with_headers(headers(&task));
+    let queue = task.queue;
+    let copy = with_policy(Copy::from_parts(properties, task.payload), &task.overrides).time(header::SUBMITTED, now);
+    let route = Route { queue: &queue, attempt: Attempt::FIRST, due, deadline };
+    Ok(Message { outgoing: route.address(copy, names, now), submitted })
+}
+
+fn properties(task: &NewTask, id: &TaskId, now: Timestamp) -> BasicProperties {
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(id.as_str().into())
+        .with_priority(task.priority.get())
+        // AMQP counts whole seconds here; the exact time is in the header.
+        .with_timestamp(now.as_millis() / 1_000);
+    if let Some(kind) = &task.kind {
+        properties = properties.with_type(kind.as_str().into());
+    }
+    macro_rules! copy {
+        ($($field:ident => $set:ident),+ $(,)?) => {
+            $(if let Some(value) = &task.$field { properties = properties.$set(value.as_str().into()); })+
+        };
+    }
+    copy!(
+        content_type => with_content_type,
+        reply_to => with_reply_to,
+        correlation_id => with_correlation_id,
+        app_id => with_app_id,
+    );
+    properties
+}
+
+fn headers(task: &NewTask) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in &task.headers {
+        let value = match value {
+            HeaderValue::Text(text) => AMQPValue::LongString(text.as_str().into()),
+            HeaderValue::Integer(number) => AMQPValue::LongLongInt(*number),
+            HeaderValue::Fraction(number) => AMQPValue::Double(*number),
+            HeaderValue::Flag(flag) => AMQPValue::Boolean(*flag),
+        };
+        table.insert(name.as_str().into(), value);
+    }
+    if let Some(traceparent) = &task.traceparent {
+        table.insert(header::TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
+    }
+    table
+}
+
+fn with_policy(mut copy: Copy, overrides: &warren_core::retry::Overrides) -> Copy {
+    if let Some(attempts) = overrides.max_attempts {
+        copy = copy.number(header::MAX_ATTEMPTS, attempts.get().into());
+    }
+    if let Some(timeout) = overrides.timeout {
+        copy = copy.number(header::TIMEOUT, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    }
+    if let Some(backoff) = overrides.backoff {
+        copy = copy.text(header::BACKOFF, &backoff.to_string());
+    }
+    copy
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lapin::message::Delivery;
+    use warren_core::{QueueName, message, retry::Backoff};
+    use warren_runtime::amqp::message::incoming;
+
+    use super::*;
+
+    const NOW: u64 = 1_769_860_800_123;
+
+    fn sent(task: NewTask) -> Message {
+        let names = Names::new(&QueueName::parse("warren").unwrap());
+        compose(task, &names, Timestamp::from_millis(NOW), TaskId::parse("made").unwrap()).unwrap()
+    }
+
+    // As a worker would read it.
+    fn received(message: &Message) -> message::Task {
+        let mut delivery =
+            Delivery::mock(1, "".into(), message.outgoing.key.clone(), false, message.outgoing.body.clone());
+        delivery.properties = message.outgoing.properties.clone();
+        message::parse(&incoming(&delivery), &QueueName::default(), Timestamp::from_millis(NOW)).unwrap()
+    }
+
+    #[test]
+    fn a_worker_reads_what_was_asked_for() {
+        let task = NewTask::new("resize")
+            .priority(7)
+            .max_attempts(3)
+            .timeout(Duration::from_secs(2))
+            .backoff(Backoff::Fixed(Duration::from_millis(40)))
+            .expiration(Duration::from_secs(9))
+            .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let overrides = task.overrides.clone();
+        let message = sent(task);
+        let task = received(&message);
+        assert_eq!(message.outgoing.key.as_str(), "warren.q.default");
+        assert_eq!((task.id.unwrap().as_str(), task.kind.unwrap().as_str()), ("made", "resize"));
+        assert_eq!((task.priority.get(), task.attempt), (7, Attempt::FIRST));
+        assert_eq!(task.overrides, overrides);
+        assert_eq!(task.submitted, Some(Timestamp::from_millis(NOW)));
+        assert_eq!(task.deadline, Some(Timestamp::from_millis(NOW + 9_000)));
+        assert_eq!(task.deadline, message.submitted.deadline);
+        assert!(task.traceparent.is_some());
+        let properties = &message.outgoing.properties;
+        assert_eq!(*properties.delivery_mode(), Some(2));
+        assert_eq!(properties.expiration().as_ref().unwrap().as_str(), "9000");
+    }
+
+    #[test]
+    fn what_has_to_wait_goes_up_the_ladder() {
+        for task in [
+            NewTask::new("a").delay(Duration::from_millis(500)),
+            NewTask::new("a").eta(Timestamp::from_millis(NOW + 500)),
+        ] {
+            let message = sent(task);
+            assert_eq!(message.outgoing.key.as_str(), "warren.delay.02");
+            assert_eq!(message.submitted.due, Some(Timestamp::from_millis(NOW + 500)));
+        }
+        let message = sent(NewTask::new("a").eta(Timestamp::from_millis(NOW)));
+        assert_eq!((message.outgoing.key.as_str(), message.submitted.due), ("warren.q.default", None));
+    }
+}

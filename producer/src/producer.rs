@@ -1,0 +1,194 @@
+//! Handing tasks in, and telling the event log of it.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, future::join_all, stream};
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
+use tokio::sync::Semaphore;
+use warren_core::{QueueName, TaskId, event::Event, event::Submitted};
+use warren_runtime::{
+    Uplink,
+    amqp::{self, Connector, Link, Names, Publisher, Topology, publisher::LARGEST_BODY},
+    clock,
+    event_log::EventLog,
+    readiness::Latch,
+};
+
+use crate::{
+    Config, Error, NewTask,
+    message::{self, Message},
+};
+
+/// How many tasks of one [`pipeline`](Producer::pipeline) are on their way at once.
+pub const WINDOW: usize = 1_000;
+
+// Handed over together they cost the client library a quarter of what they cost one by one.
+const CHUNK: usize = 100;
+const BYTES_ON_THEIR_WAY: usize = 64 << 20;
+// A log that takes nothing must not hold up tasks: a task without this event is shown from its first attempt on.
+const PATIENCE_WITH_THE_LOG: Duration = Duration::from_secs(5);
+
+/// Hands tasks in. Cheap to clone; all clones share one connection, which is made anew by itself when it breaks.
+///
+/// Call [`close`](Producer::close) before the process ends, or the last events are lost: the tasks are not, but the
+/// monitor will know of them only when they start.
+#[derive(Debug, Clone)]
+pub struct Producer {
+    publisher: Publisher,
+    log: EventLog,
+    connector: Connector,
+    topology: Topology,
+    app_id: Option<String>,
+    limit: usize,
+    uplink: Arc<Mutex<Option<Uplink>>>,
+}
+
+impl Producer {
+    /// Connects, and fails at once where that cannot be done.
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        // The publisher's own loop would try for ever, and keep the reason to the logs.
+        let connector = Connector::new(config.amqp.clone(), &clock::process_name());
+        let link = connector.connect("check").await.map_err(Error::Connect)?;
+        link.close().await;
+        Ok(Self::start(config, None))
+    }
+
+    /// Begins to connect, and keeps trying. The latch is met while there is a connection.
+    pub fn start(config: &Config, latch: Option<Latch>) -> Self {
+        let process = clock::process_name();
+        let connector = Connector::new(config.amqp.clone(), &process);
+        let names = Names::new(&config.namespace);
+        let uplink = Uplink::start(connector.clone(), &names, &process, latch);
+        Self {
+            publisher: uplink.publisher.clone(),
+            log: uplink.log.clone(),
+            connector,
+            topology: Topology::new(names, &config.amqp),
+            app_id: config.app_id.clone(),
+            limit: config.max_body_bytes.min(LARGEST_BODY),
+            uplink: Arc::new(Mutex::new(Some(uplink))),
+        }
+    }
+
+    /// Whether a task would be accepted, as far as can be told without sending it.
+    pub fn check(&self, task: &NewTask) -> Result<(), Error> {
+        task.check(clock::now())?;
+        self.check_size(task)
+    }
+
+    /// Hands one task in, and returns its id when the broker has confirmed that it is safe in its queue.
+    ///
+    /// Not cancel safe: when the future is dropped, the task may or may not have been handed in.
+    ///
+    /// # Errors
+    /// See [`Error`]. Nothing is sent where a field cannot be accepted.
+    pub async fn enqueue(&self, mut task: NewTask) -> Result<TaskId, Error> {
+        self.check_size(&task)?;
+        if let (None, Some(app)) = (&task.app_id, &self.app_id) {
+            task = task.app_id(app);
+        }
+        let Message { outgoing, submitted } =
+            message::compose(task, self.topology.names(), clock::now(), clock::task_id())?;
+        let published = self.publisher.publish(&outgoing).await;
+        published.map_err(|error| Error::publish(error, &submitted.about.queue, self.limit))?;
+        Ok(self.report(submitted).await)
+    }
+
+    /// Hands many tasks in at once, and returns their results in the order of the tasks.
+    pub async fn enqueue_many(&self, tasks: impl IntoIterator<Item = NewTask>) -> Vec<Result<TaskId, Error>> {
+        let tasks = stream::iter(tasks).map(|task| ((), Ok::<_, Error>(task)));
+        self.pipeline(tasks).map(|((), result)| result).collect().await
+    }
+
+    /// Hands a stream of tasks in, any number of them, with at most [`WINDOW`] and 64 MiB on their way at once.
+    ///
+    /// What comes with each task comes out with its result, in the order of the tasks; what is an error already passes
+    /// through in its place.
+    pub fn pipeline<T, E: From<Error>>(
+        &self,
+        tasks: impl Stream<Item = (T, Result<NewTask, E>)>,
+    ) -> impl Stream<Item = (T, Result<TaskId, E>)> {
+        let room = Arc::new(Semaphore::new(BYTES_ON_THEIR_WAY));
+        let placed = tasks.then(move |(tag, task)| {
+            let room = room.clone();
+            async move {
+                let bytes = task.as_ref().map_or(0, NewTask::size).min(BYTES_ON_THEIR_WAY);
+                let bytes = u32::try_from(bytes).expect("the room is smaller than 4 GiB");
+                (tag, task, room.acquire_many_owned(bytes).await.expect("the room is never closed"))
+            }
+        });
+        let send = move |(tag, task, _place)| async move {
+            match task {
+                Ok(task) => (tag, self.enqueue(task).await.map_err(E::from)),
+                Err(error) => (tag, Err(error)),
+            }
+        };
+        placed
+            .ready_chunks(CHUNK)
+            .map(move |chunk| join_all(chunk.into_iter().map(send)))
+            .buffered(WINDOW / CHUNK)
+            .flat_map(stream::iter)
+    }
+
+    /// Why a task would have to wait now, if it would.
+    pub fn obstacle(&self) -> Option<Error> {
+        let limit = self.limit;
+        self.publisher.obstacle().map(|error| Error::publish(error, &QueueName::default(), limit))
+    }
+
+    /// Makes a queue, with all that a pool needs, unless it is there already.
+    pub async fn declare(&self, queue: &QueueName) -> Result<(), Error> {
+        let link = self.connector.connect("declare").await.map_err(Error::Connect)?;
+        let declared = async {
+            if exists(&link, &self.topology.names().queue(queue)).await? {
+                return Ok(());
+            }
+            self.topology.declare(&link).await?;
+            self.topology.declare_queue(&link, queue).await
+        };
+        let declared = declared.await;
+        link.close().await;
+        declared.map_err(|source| Error::Declare { queue: queue.clone(), source })
+    }
+
+    /// Writes the events that are left, and ends the connection, for all clones. What is handed in afterwards is
+    /// refused as [`Error::Disconnected`].
+    pub async fn close(&self) {
+        let uplink = self.uplink.lock().expect("no panic while the uplink is taken").take();
+        if let Some(uplink) = uplink {
+            uplink.close().await;
+        }
+    }
+
+    fn check_size(&self, task: &NewTask) -> Result<(), Error> {
+        let (size, limit) = (task.size(), self.limit);
+        if size > limit { Err(Error::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    async fn report(&self, submitted: Submitted) -> TaskId {
+        let id = submitted.task.clone();
+        let event = Event::Submitted(submitted);
+        if !self.log.offer(&event) {
+            let noted = tokio::time::timeout(PATIENCE_WITH_THE_LOG, self.log.note(&event)).await;
+            if !matches!(noted, Ok(Ok(()))) {
+                tracing::warn!(task.id = %id, "the task is in its queue, but its submission is not in the log");
+            }
+        }
+        id
+    }
+}
+
+// The channel on which the answer is no is closed by the broker; it is dropped here anyway.
+async fn exists(link: &Link, queue: &str) -> Result<bool, amqp::Error> {
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let asked = link.channel().await?.queue_declare(queue.into(), options, FieldTable::default()).await;
+    let asked = asked.map_err(|source| amqp::Error::Broker { what: format!("look for {queue}"), source });
+    match asked {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
