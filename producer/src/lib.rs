@@ -30,6 +30,7 @@
 
 // What is handed in.
 mod field;
+mod header;
 mod task;
 
 // Its forms: for programs in other languages, and for the broker.
@@ -44,5 +45,6 @@ mod producer;
 pub use config::{Config, PORT};
 pub use error::Error;
 pub use field::{Invalid, Problem};
+pub use header::HeaderValue;
 pub use producer::{Producer, WINDOW};
-pub use task::{HeaderValue, NewTask};
+pub use task::NewTask;

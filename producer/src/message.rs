@@ -7,7 +7,7 @@ use lapin::{
 use warren_core::{
     Attempt, TaskId, Timestamp,
     event::{About, Submitted},
-    header,
+    header as name,
 };
 use warren_runtime::amqp::{
     Names, Outgoing, Route,
@@ -16,7 +16,8 @@ use warren_runtime::amqp::{
 
 use crate::{
     field::{Invalid, Problem},
-    task::{HeaderValue, NewTask},
+    header::HeaderValue,
+    task::NewTask,
 };
 
 /// A task ready to be published.
@@ -49,7 +50,7 @@ pub(crate) fn compose(task: NewTask, names: &Names, now: Timestamp, id: TaskId) 
     };
     let properties = properties(&task, &id, now).with_headers(headers(&task));
     let queue = task.queue;
-    let copy = with_policy(Copy::from_parts(properties, task.payload), &task.overrides).time(header::SUBMITTED, now);
+    let copy = with_policy(Copy::from_parts(properties, task.payload), &task.overrides).time(name::SUBMITTED, now);
     let route = Route { queue: &queue, attempt: Attempt::FIRST, due, deadline };
     Ok(Message { outgoing: route.address(copy, names, now), submitted })
 }
@@ -90,20 +91,20 @@ fn headers(task: &NewTask) -> FieldTable {
         table.insert(name.as_str().into(), value);
     }
     if let Some(traceparent) = &task.traceparent {
-        table.insert(header::TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
+        table.insert(name::TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
     }
     table
 }
 
 fn with_policy(mut copy: Copy, overrides: &warren_core::retry::Overrides) -> Copy {
     if let Some(attempts) = overrides.max_attempts {
-        copy = copy.number(header::MAX_ATTEMPTS, attempts.get().into());
+        copy = copy.number(name::MAX_ATTEMPTS, attempts.get().into());
     }
     if let Some(timeout) = overrides.timeout {
-        copy = copy.number(header::TIMEOUT, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        copy = copy.number(name::TIMEOUT, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
     if let Some(backoff) = overrides.backoff {
-        copy = copy.text(header::BACKOFF, &backoff.to_string());
+        copy = copy.text(name::BACKOFF, &backoff.to_string());
     }
     copy
 }

@@ -27,7 +27,7 @@ const FIELDS: &str = "kind, queue, payload, id, priority, delay, eta, expiration
 #[derive(Debug)]
 pub enum Request {
     /// An object.
-    One(NewTask),
+    One(Box<NewTask>),
     /// An array of objects.
     Many(Vec<NewTask>),
 }
@@ -36,7 +36,7 @@ pub enum Request {
 pub fn parse(json: &[u8]) -> Result<Request, Error> {
     let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'[') {
-        return parse_one(json).map(Request::One);
+        return parse_one(json).map(|task| Request::One(Box::new(task)));
     }
     let elements: Vec<&RawValue> = serde_json::from_slice(json).map_err(Error::Malformed)?;
     let (mut tasks, mut problems) = (Vec::with_capacity(elements.len()), Vec::new());
@@ -96,7 +96,7 @@ fn apply(mut task: NewTask, name: &str, value: &RawValue) -> NewTask {
         "queue" => with(task, name, text(value), NewTask::queue),
         "payload" => task.payload(value.get()).content_type("application/json"),
         "id" => with(task, name, text(value), NewTask::id),
-        "priority" => with(task, name, whole(value, 9), |task, number| task.priority(number)),
+        "priority" => with(task, name, whole(value, 9), NewTask::priority),
         "delay" => with(task, name, span(value), NewTask::delay),
         "eta" => with(task, name, time(value), NewTask::eta),
         "expiration" => with(task, name, span(value), NewTask::expiration),

@@ -4,60 +4,20 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use serde::Serialize;
 use warren_core::{
-    Kind, Priority, QueueName, TaskId, Timestamp, header,
+    Kind, Priority, QueueName, TaskId, Timestamp,
     ladder::MAX_DELAY,
     message::Wait,
     retry::{Backoff, Overrides},
 };
 
-use crate::field::{self, Invalid, Problem};
+use crate::{
+    field::{self, Invalid, Problem},
+    header::{self, HeaderValue},
+};
 
 const MAX_ATTEMPTS: u32 = 1_000_000;
 // They share one frame with the properties (131,072 bytes unless configured smaller), and Warren adds its own notes.
 const HEADER_BYTES: usize = 16 << 10;
-
-/// The value of a header of one's own.
-#[derive(Debug, Clone, PartialEq)]
-pub enum HeaderValue {
-    /// Text.
-    Text(String),
-    /// A whole number.
-    Integer(i64),
-    /// Any other number.
-    Fraction(f64),
-    /// True or false.
-    Flag(bool),
-}
-
-impl From<&str> for HeaderValue {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for HeaderValue {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<i64> for HeaderValue {
-    fn from(number: i64) -> Self {
-        Self::Integer(number)
-    }
-}
-
-impl From<f64> for HeaderValue {
-    fn from(number: f64) -> Self {
-        Self::Fraction(number)
-    }
-}
-
-impl From<bool> for HeaderValue {
-    fn from(flag: bool) -> Self {
-        Self::Flag(flag)
-    }
-}
 
 /// A task that is about to be handed in: what is to be done, and what holds for it.
 ///
@@ -253,7 +213,7 @@ impl NewTask {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
         let name = name.into();
-        match check_header(&name) {
+        match header::check(&name) {
             Ok(()) => {
                 self.headers.insert(name, value.into());
             }
@@ -325,33 +285,6 @@ impl NewTask {
         if self.wait.is_some() {
             self.refuse(field, "expected either delay or eta, once");
         }
-    }
-}
-
-impl HeaderValue {
-    fn size(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Integer(_) | Self::Fraction(_) => 8,
-            Self::Flag(_) => 1,
-        }
-    }
-}
-
-fn check_header(name: &str) -> Result<(), String> {
-    const FIELDS: [&str; 6] =
-        [header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF, header::TRACEPARENT];
-    field::short_text(name.to_owned())?;
-    if FIELDS.contains(&name) {
-        Err(format!("expected the field {name} instead of a header"))
-    } else if name == header::TASK {
-        Err("expected the field kind instead of a header".to_owned())
-    } else if name.starts_with("warren-") {
-        Err("names that begin with warren- are Warren's own".to_owned())
-    } else if header::is_brokers_own(name) {
-        Err("this name is the broker's own".to_owned())
-    } else {
-        Ok(())
     }
 }
 

@@ -1,11 +1,16 @@
 //! The command line.
 
-mod enqueue;
-mod health;
+// Handing in, in the order in which a task passes through them.
+mod declaring;
 mod replies;
 mod report;
-mod serve;
 mod source;
+mod submission;
+
+// The commands.
+mod enqueue;
+mod health;
+mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -16,7 +21,8 @@ use warren_producer::Config;
 #[derive(Debug, Parser)]
 #[command(name = "warren-producer", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// A TOML file with the configuration. Environment variables (WARREN_AMQP__URL=…) win over it.
+    // Clap would show the backticks that a doc comment wants around the variable's name.
+    #[arg(help = "A TOML file with the configuration; environment variables (WARREN_AMQP__URL=...) win over it")]
     #[arg(long, global = true, value_name = "FILE", env = "WARREN_CONFIG")]
     config: Option<PathBuf>,
     /// The pool's name, with which all its queues begin.

@@ -1,6 +1,6 @@
 //! Results, as they come back on a queue of one's own.
 
-use futures::StreamExt;
+use futures::{StreamExt, stream, stream::BoxStream};
 use lapin::{
     Consumer,
     message::Delivery,
@@ -12,16 +12,21 @@ use warren_core::{
     TaskId,
     header::{self, Value as Header},
 };
-use warren_runtime::amqp::{Connector, Error, Link, message::incoming};
+use warren_producer::NewTask;
+use warren_runtime::{
+    amqp::{Connector, Error, Link, message::incoming},
+    clock,
+};
+
+use super::source::{Refusal, Tasks};
 
 const PREFETCH: u16 = 500;
 
 /// A queue that only this connection sees, and that ends with it.
-#[derive(Debug)]
 pub struct Replies {
     link: Link,
-    consumer: Consumer,
     queue: String,
+    arriving: BoxStream<'static, Result<Reply, Error>>,
 }
 
 /// How a task ended.
@@ -47,7 +52,7 @@ impl Replies {
         let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
         let consuming = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await;
         let consumer = consuming.map_err(failed("consume the replies"))?;
-        Ok(Self { link, consumer, queue })
+        Ok(Self { link, queue, arriving: read(consumer) })
     }
 
     /// The queue's name, for `reply_to`.
@@ -57,18 +62,7 @@ impl Replies {
 
     /// The next reply. Cancel safe.
     pub async fn next(&mut self) -> Result<Reply, Error> {
-        loop {
-            let Some(delivery) = self.consumer.next().await else { return Err(Error::Lost) };
-            let delivery =
-                delivery.map_err(|source| Error::Broker { what: "consume the replies".to_owned(), source })?;
-            let reply = read(&delivery);
-            // Nobody else could ever see it again, so there is nothing to wait for.
-            drop(delivery.ack(BasicAckOptions::default()).await);
-            match reply {
-                Some(reply) => return Ok(reply),
-                None => tracing::debug!("a reply without a correlation id was passed over"),
-            }
-        }
+        self.arriving.next().await.unwrap_or(Err(Error::Lost))
     }
 
     pub async fn close(self) {
@@ -76,7 +70,38 @@ impl Replies {
     }
 }
 
-fn read(delivery: &Delivery) -> Option<Reply> {
+/// The same tasks, each asking for its reply on this queue under its id.
+pub fn asked_for(tasks: Tasks, queue: &str) -> Tasks {
+    let queue = queue.to_owned();
+    tasks.map(move |(number, task)| (number, task.and_then(|task| ask(task, &queue)))).boxed()
+}
+
+fn ask(task: NewTask, queue: &str) -> Result<NewTask, Refusal> {
+    if task.chosen_reply_to().is_some() {
+        let detail = "expected none, for with --wait the replies come here".to_owned();
+        return Err(Refusal::Field { field: "reply_to", detail });
+    }
+    let id = task.chosen_id().cloned().unwrap_or_else(clock::task_id);
+    Ok(task.id(id.as_str()).correlation_id(id.as_str()).reply_to(queue))
+}
+
+// Acknowledged as many at a time as are there. Nobody else could ever see them again, so that is not waited upon.
+fn read(consumer: Consumer) -> BoxStream<'static, Result<Reply, Error>> {
+    let chunks = consumer.ready_chunks(usize::from(PREFETCH / 2)).then(async |chunk| {
+        if let Some(Ok(last)) = chunk.iter().rfind(|delivery| delivery.is_ok()) {
+            drop(last.ack(BasicAckOptions { multiple: true }).await);
+        }
+        chunk
+    });
+    let replies = chunks.flat_map(stream::iter).filter_map(async |delivery| match delivery {
+        Ok(delivery) => reply(&delivery).map(Ok),
+        Err(source) => Some(Err(Error::Broker { what: "consume the replies".to_owned(), source })),
+    });
+    replies.boxed()
+}
+
+// A message without a correlation id answers nothing.
+fn reply(delivery: &Delivery) -> Option<Reply> {
     let id = delivery.properties.correlation_id().as_ref()?;
     let id = TaskId::parse(id.as_str()).ok()?;
     let headers = incoming(delivery).headers;

@@ -37,6 +37,8 @@ pub enum Interest {
 pub struct Report {
     audience: Audience,
     interest: Interest,
+    // What the numbers of the tasks count.
+    unit: &'static str,
     bar: ProgressBar,
     began: Instant,
     accepted: u64,
@@ -57,7 +59,8 @@ impl Report {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         let began = Instant::now();
-        Self { audience, interest, bar, began, accepted: 0, refused: 0, succeeded: 0, failed: 0 }
+        let unit = if total.is_some() { "task" } else { "line" };
+        Self { audience, interest, unit, bar, began, accepted: 0, refused: 0, succeeded: 0, failed: 0 }
     }
 
     /// The broker has confirmed a task.
@@ -72,14 +75,14 @@ impl Report {
     }
 
     /// A task was not accepted.
-    pub fn refused(&mut self, line: u64, error: &Refusal) -> io::Result<()> {
+    pub fn refused(&mut self, number: u64, error: &Refusal) -> io::Result<()> {
         self.refused += 1;
         self.bar.inc(1);
         let text = chain(error);
         match (self.audience, error.field()) {
-            (Audience::People, _) => self.say(&format!("line {line}: {text}")),
-            (Audience::Programs, Some(field)) => self.print(json!({"line": line, "error": text, "field": field}))?,
-            (Audience::Programs, None) => self.print(json!({"line": line, "error": text}))?,
+            (Audience::People, _) => self.say(&format!("{} {number}: {text}", self.unit)),
+            (Audience::Programs, Some(field)) => self.print(json!({"line": number, "error": text, "field": field}))?,
+            (Audience::Programs, None) => self.print(json!({"line": number, "error": text}))?,
         }
         Ok(())
     }

@@ -15,6 +15,9 @@ use warren_producer::{Config, Error, NewTask, request};
 /// A task with the number of its line, or of its copy.
 pub type Numbered = (u64, Result<NewTask, Refusal>);
 
+/// Tasks in their order, as they are read.
+pub type Tasks = BoxStream<'static, Numbered>;
+
 /// Why a line is no task.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -76,7 +79,7 @@ pub struct TaskArgs {
     /// How long an attempt may take.
     #[arg(long, value_name = "TIME", value_parser = request::parse_duration)]
     timeout: Option<std::time::Duration>,
-    /// The wait between attempts: fixed:MS or exponential:FIRST_MS:MAX_MS.
+    /// The wait between attempts: fixed:500, or exponential:100:60000 for one that grows (in milliseconds).
     #[arg(long)]
     backoff: Option<Backoff>,
     /// A header of one's own; may be given several times.
@@ -125,7 +128,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 /// The tasks of a file of JSON lines, or of standard input for `-`. Empty lines count, and are no tasks.
-pub async fn lines(path: &Path, config: &Config) -> anyhow::Result<BoxStream<'static, Numbered>> {
+pub async fn lines(path: &Path, config: &Config) -> anyhow::Result<Tasks> {
     let longest = config.max_body_bytes + BESIDE_THE_PAYLOAD;
     if path == Path::new("-") {
         return Ok(read_lines(tokio::io::stdin(), longest));
@@ -137,7 +140,7 @@ pub async fn lines(path: &Path, config: &Config) -> anyhow::Result<BoxStream<'st
     Ok(read_lines(file, longest))
 }
 
-fn read_lines(input: impl AsyncRead + Unpin + Send + 'static, longest: usize) -> BoxStream<'static, Numbered> {
+fn read_lines(input: impl AsyncRead + Unpin + Send + 'static, longest: usize) -> Tasks {
     let codec = Lines(LinesCodec::new_with_max_length(longest));
     let lines = FramedRead::with_capacity(input, codec, AT_ONCE).map(|line| line.and_then(|line| line));
     let numbered = futures::stream::iter(1..).zip(lines);
@@ -157,18 +160,16 @@ impl Decoder for Lines {
     type Error = LinesCodecError;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error> {
-        outcome(self.0.decode(bytes))
+        Ok(item(self.0.decode(bytes)))
     }
 
     fn decode_eof(&mut self, bytes: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error> {
-        outcome(self.0.decode_eof(bytes))
+        Ok(item(self.0.decode_eof(bytes)))
     }
 }
 
-fn outcome(
-    decoded: Result<Option<String>, LinesCodecError>,
-) -> Result<Option<Result<String, LinesCodecError>>, LinesCodecError> {
-    Ok(decoded.map_or_else(|error| Some(Err(error)), |line| line.map(Ok)))
+fn item(decoded: Result<Option<String>, LinesCodecError>) -> Option<Result<String, LinesCodecError>> {
+    decoded.map_or_else(|error| Some(Err(error)), |line| line.map(Ok))
 }
 
 #[cfg(test)]

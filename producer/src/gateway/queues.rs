@@ -17,7 +17,7 @@ use warren_runtime::{
 pub struct Queues {
     connector: Connector,
     topology: Topology,
-    queues: Vec<QueueName>,
+    wanted: Vec<QueueName>,
     latch: Latch,
 }
 
@@ -26,7 +26,7 @@ impl Queues {
     pub fn new(config: &Config, latch: Latch) -> Self {
         let topology = Topology::new(Names::new(&config.namespace), &config.amqp);
         let connector = Connector::new(config.amqp.clone(), &clock::process_name());
-        Self { connector, topology, queues: config.queues.clone(), latch }
+        Self { connector, topology, wanted: config.queues.clone(), latch }
     }
 
     /// Declares, again and again, until `stop`.
@@ -43,7 +43,7 @@ impl Queues {
 
     async fn live(&self, link: &Link, stop: &CancellationToken) -> Result<(), Error> {
         self.topology.declare(link).await?;
-        for queue in &self.queues {
+        for queue in &self.wanted {
             self.topology.declare_queue(link, queue).await?;
         }
         self.latch.met();

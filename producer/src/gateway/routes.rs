@@ -1,6 +1,9 @@
 //! `POST /tasks`, and a page that says how to use it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -8,12 +11,13 @@ use axum::{
     extract::{self, Request},
     http::{
         HeaderMap, StatusCode,
-        header::{CONTENT_TYPE, ORIGIN},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN},
     },
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use futures::StreamExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use warren_producer::{
     Error, NewTask, Producer,
     request::{self, Request as Tasks},
@@ -25,7 +29,9 @@ use super::{
     metrics::Measured,
 };
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
+// Bodies that are read or wait for the broker at once: each is in memory a few times.
+const ROOM: usize = 32 << 20;
 // A client hears an answer for certain only after its last byte was taken: so much of a body is taken unseen.
 const TAKEN_UNSEEN: usize = 64 << 20;
 
@@ -33,6 +39,8 @@ const WELCOME: &str = "\
 This is Warren's gateway: it hands tasks in, and answers when the broker has confirmed them.
 
   curl -H 'Content-Type: application/json' -d '{\"kind\":\"echo\",\"payload\":{\"x\":1}}' http://HOST/tasks
+
+Where it wants a token, add: -H 'Authorization: Bearer TOKEN'
 
 POST /tasks takes one task or an array of them. A task has a kind and, if you like: payload (any JSON), queue, id,
 priority (0 to 9), delay (\"30s\" or milliseconds) or eta, expiration, max_attempts, timeout, backoff, reply_to,
@@ -42,17 +50,19 @@ GET /live, /ready and /metrics say how it is.
 ";
 
 /// What the routes work with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct State {
     producer: Producer,
     limit: usize,
+    room: Semaphore,
     measured: Measured,
 }
 
 impl State {
     /// For requests of at most `limit` bytes.
     pub fn new(producer: Producer, limit: usize, metrics: &Metrics) -> Self {
-        Self { producer, limit, measured: Measured::new(metrics) }
+        let room = Semaphore::new(ROOM.max(limit));
+        Self { producer, limit, room, measured: Measured::new(metrics) }
     }
 }
 
@@ -84,14 +94,26 @@ impl State {
     async fn answer(&self, request: Request) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
         not_from_a_foreign_page(&head.headers)?;
+        let _place = self.place(&head.headers).await?;
         let body = read(body, self.limit).await?;
         let tasks = request::parse(&body).map_err(|error| self.refuse(&error))?;
         match tasks {
-            Tasks::One(task) => Ok(answer::one(self.enqueue(trace(task, &head.headers)).await)),
+            Tasks::One(task) => Ok(answer::one(self.enqueue(trace(*task, &head.headers)).await)),
             Tasks::Many(tasks) => {
                 let tasks: Vec<_> = tasks.into_iter().map(|task| trace(task, &head.headers)).collect();
                 self.enqueue_many(tasks).await
             }
+        }
+    }
+
+    // A body whose length is not known beforehand may be as long as any.
+    async fn place(&self, headers: &HeaderMap) -> Result<SemaphorePermit<'_>, Refusal> {
+        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let bytes = length.unwrap_or(self.limit).min(self.limit);
+        let place = self.room.acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX));
+        match tokio::time::timeout(PATIENCE, place).await {
+            Ok(place) => Ok(place.expect("the room is never closed")),
+            Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being read").into()),
         }
     }
 
