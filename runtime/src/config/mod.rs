@@ -16,7 +16,15 @@ pub use secret::{Secret, SecretError};
 const PREFIX: &str = "WARREN_";
 
 // Variables that bear Warren's prefix and are no configuration: what handlers are told, and what scripts use.
-const NOT_CONFIGURATION: [&str; 3] = ["WARREN_CONFIG", "WARREN_REQUIRE_DOCKER", "WARREN_TASK_ID"];
+const NOT_CONFIGURATION: [&str; 7] = [
+    "WARREN_CONFIG",
+    "WARREN_REQUIRE_DOCKER",
+    "WARREN_KIND",
+    "WARREN_QUEUE",
+    "WARREN_ATTEMPT",
+    "WARREN_PRIORITY",
+    "WARREN_TIMEOUT_MS",
+];
 const NOT_CONFIGURATION_PREFIXES: [&str; 3] = ["WARREN_TEST_", "WARREN_SCRIPT_", "WARREN_TASK_"];
 
 /// Where configuration comes from.
