@@ -22,6 +22,12 @@ impl Priority {
     }
 }
 
+impl std::fmt::Display for Priority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl From<u8> for Priority {
     fn from(number: u8) -> Self {
         Self(number.min(Self::MAX.0))

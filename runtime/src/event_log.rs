@@ -16,7 +16,7 @@ const WAITING: usize = 4 * EVENTS_IN_A_BATCH;
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The event cannot be written any more: the process is ending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the event log is closed")]
 pub struct Closed;
 

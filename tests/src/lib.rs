@@ -1,1 +1,15 @@
-//! In the making.
+//! The harness of Warren's end-to-end tests: real servers, real processes, and conditions to wait for.
+//!
+//! `scripts/test` starts RabbitMQ and Redis once and says where they are; each test works in a namespace of its own there.
+
+pub mod broker;
+pub mod pool;
+pub mod process;
+pub mod servers;
+pub mod timeline;
+pub mod wait;
+
+pub use broker::Broker;
+pub use pool::Pool;
+pub use process::Process;
+pub use wait::until;

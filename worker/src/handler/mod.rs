@@ -1,11 +1,30 @@
 //! What runs a task.
 
+// The handlers.
+mod builtin;
+mod command;
+mod function;
+
+// What a function says, and what is done with the programs of the others.
+mod capture;
+pub(crate) mod failure;
+mod group;
+mod program;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warren_core::{Attempt, Kind, Outcome, Priority, QueueName, TaskId};
+
+pub use builtin::{Echo, Sleep};
+pub use command::Command;
+pub use failure::Failure;
+pub use function::Function;
+pub use program::{Error as ProgramError, Program};
 
 /// A task in the hands of its handler.
 #[derive(Debug, Clone)]
@@ -36,21 +55,20 @@ pub struct Context {
     /// Cancelled when the attempt shall end: its time is up, the worker stops, or somebody wished it. A handler that
     /// then returns within a few seconds ends in good order; one that does not is dropped.
     pub stop: CancellationToken,
-    progress: mpsc::Sender<serde_json::Value>,
+    progress: watch::Sender<serde_json::Value>,
 }
 
 impl Context {
-    /// A context, and where its progress arrives.
-    pub fn new(stop: CancellationToken) -> (Self, mpsc::Receiver<serde_json::Value>) {
-        // Only the latest word matters, so a full channel may swallow one.
-        let (progress, receiver) = mpsc::channel(1);
+    /// A context, and where the latest word on its progress arrives.
+    pub fn new(stop: CancellationToken) -> (Self, watch::Receiver<serde_json::Value>) {
+        let (progress, receiver) = watch::channel(serde_json::Value::Null);
         (Self { stop, progress }, receiver)
     }
 
-    /// Says how far the attempt is: by convention a number from 0 to 1, or an object. At most a few words a second are
-    /// passed on.
-    pub fn progress(&self, progress: serde_json::Value) {
-        drop(self.progress.try_send(progress));
+    /// Says how far the attempt is: by convention a number from 0 to 1, or an object. At most two words a second are
+    /// passed on, the latest of what was said.
+    pub fn progress(&self, progress: impl Into<serde_json::Value>) {
+        self.progress.send_replace(progress.into());
     }
 }
 

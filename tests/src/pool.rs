@@ -1,0 +1,161 @@
+//! A pool in a namespace of its own: its processes, its names, and what its monitor says.
+
+use std::{net::TcpListener, path::PathBuf, time::Duration};
+
+use serde_json::Value;
+use warren_core::{QueueName, TaskState};
+use warren_runtime::amqp::Names;
+
+use crate::{Process, servers, until};
+
+/// Long enough for a loaded machine, short enough to notice a hang.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A namespace on the servers of this test run.
+#[derive(Debug)]
+pub struct Pool {
+    namespace: QueueName,
+    folder: PathBuf,
+}
+
+/// A process with its HTTP address.
+#[derive(Debug)]
+pub struct Service {
+    /// The process.
+    pub process: Process,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Pool {
+    /// A namespace that nobody else uses.
+    pub fn new() -> Self {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let namespace = QueueName::parse(&format!("t{}", &id[8..])).expect("hexadecimal digits are valid");
+        let folder = std::env::temp_dir().join(format!("warren-test-{namespace}"));
+        std::fs::create_dir_all(&folder).expect("a folder for the test's files");
+        Self { namespace, folder }
+    }
+
+    /// The names of its queues.
+    pub fn names(&self) -> Names {
+        Names::new(&self.namespace)
+    }
+
+    /// The name of the task queue that is used unless another is named.
+    pub fn queue(&self) -> String {
+        self.names().queue(&QueueName::default())
+    }
+
+    /// A folder of the test's own.
+    pub fn folder(&self) -> &PathBuf {
+        &self.folder
+    }
+
+    /// Writes a file into the folder of the test and returns its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).expect("a file in the test's folder");
+        path.display().to_string()
+    }
+
+    /// Starts a worker, and waits until it is ready. `configuration` is the text of its TOML file.
+    pub async fn worker(&self, configuration: &str) -> Service {
+        self.worker_program("warren-worker", configuration).await
+    }
+
+    /// The same with a program of the test's own.
+    pub async fn worker_program(&self, program: &str, configuration: &str) -> Service {
+        let file = self.file(&format!("{}.toml", uuid::Uuid::now_v7()), configuration);
+        self.start(program, &[], &[("WARREN_CONFIG", file)]).await
+    }
+
+    /// Starts a monitor, and waits until it is ready.
+    pub async fn monitor(&self) -> Service {
+        self.start("warren-monitor", &[], &[]).await
+    }
+
+    /// Starts a gateway, and waits until it is ready.
+    pub async fn gateway(&self, variables: &[(&str, String)]) -> Service {
+        self.start("warren-producer", &["serve"], variables).await
+    }
+
+    /// Starts a service, and waits until it is ready.
+    pub async fn start(&self, program: &str, arguments: &[&str], variables: &[(&str, String)]) -> Service {
+        let service = self.launch(program, arguments, variables);
+        service.ready().await;
+        service
+    }
+
+    /// Starts a service without waiting for anything.
+    pub fn launch(&self, program: &str, arguments: &[&str], variables: &[(&str, String)]) -> Service {
+        let port = free_port();
+        let mut all = self.variables();
+        all.push(("WARREN_HTTP__LISTEN", format!("127.0.0.1:{port}")));
+        all.extend(variables.iter().map(|(name, value)| (*name, value.clone())));
+        Service { process: Process::start(program, arguments, &all), url: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// What every process of the pool is told by its environment.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("WARREN_NAMESPACE", self.namespace.to_string()),
+            ("WARREN_AMQP__URL", servers::amqp()),
+            ("WARREN_REDIS__URL", servers::redis()),
+        ]
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+impl Service {
+    /// GET, as JSON.
+    pub async fn get(&self, path: &str) -> Result<Value, String> {
+        let answer = reqwest::get(format!("{}{path}", self.url)).await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        if !status.is_success() {
+            return Err(format!("{status}: {text}"));
+        }
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+    }
+
+    /// Waits until `/ready` is green.
+    pub async fn ready(&self) {
+        until(&format!("{} is ready", self.url), PATIENCE, async || self.get("/ready").await).await;
+    }
+
+    /// Of a monitor: a task, once it is in this state.
+    pub async fn task(&self, id: &str, state: TaskState) -> Value {
+        until(&format!("task {id} is {state}"), PATIENCE, async || {
+            let task = self.get(&format!("/api/tasks/{id}")).await?;
+            if task["state"] == state.name() { Ok(task) } else { Err(task.to_string()) }
+        })
+        .await
+    }
+
+    /// Of a monitor: waits until this many tasks are in this state.
+    pub async fn count(&self, state: TaskState, count: u64) {
+        until(&format!("{count} tasks are {state}"), PATIENCE * 2, async || {
+            let overview = self.get("/api/overview").await?;
+            let seen = &overview["tasks"][state.name()];
+            if *seen == count { Ok(()) } else { Err(overview.to_string()) }
+        })
+        .await;
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}

@@ -1,0 +1,53 @@
+//! From the tables to handlers that run.
+
+use std::{collections::HashMap, sync::Arc};
+
+use warren_core::Kind;
+
+use super::{Config, HandlerConfig, HandlerType};
+use crate::{
+    handler::{Command, Echo, SharedHandler, Sleep, failure::chain},
+    reading::Assignment,
+};
+
+impl Config {
+    /// Everything that this configuration can run: the kinds that are built in, and those that it names, which win.
+    ///
+    /// # Errors
+    /// Says the key of what cannot be made into a handler. In a configuration that was validated this is a file that
+    /// cannot be read.
+    pub(crate) fn assignments(&self) -> Result<HashMap<Kind, Assignment>, String> {
+        let built_in: [(&str, SharedHandler); 2] = [("echo", Arc::new(Echo)), ("sleep", Arc::new(Sleep))];
+        let mut assignments = HashMap::new();
+        for (kind, handler) in built_in {
+            let kind = Kind::parse(kind).expect("the literal is a valid kind");
+            let assignment = Assignment { handler, policy: self.default_policy(), slots: self.defaults.slots() };
+            assignments.insert(kind, assignment);
+        }
+        for (name, config) in &self.handlers {
+            let kind = Kind::parse(name).map_err(|error| format!("handlers.{name}: {error}"))?;
+            let handler = self.handler(config).map_err(|problem| format!("handlers.{name}: {problem}"))?;
+            let policy = config.policy().over(&self.defaults);
+            assignments.insert(kind, Assignment { handler, policy: policy.policy(), slots: policy.slots() });
+        }
+        Ok(assignments)
+    }
+
+    /// What would keep the configured handlers from running here: programs and folders that are missing, programs that
+    /// may not be executed. Each begins with its key.
+    pub fn handler_problems(&self) -> Vec<String> {
+        let problem = |(name, config): (&String, &HandlerConfig)| {
+            let program = config.program()?;
+            program.check().err().map(|error| format!("handlers.{name}: {}", chain(&error)))
+        };
+        self.handlers.iter().filter_map(problem).collect()
+    }
+
+    fn handler(&self, config: &HandlerConfig) -> Result<SharedHandler, String> {
+        let program = || config.program().ok_or("names no program in its command");
+        Ok(match config.handler {
+            HandlerType::Command => Arc::new(Command::new(program()?, config.kill_grace(), self.max_result_bytes)),
+            HandlerType::Process | HandlerType::Http => return Err("in the making".to_owned()),
+        })
+    }
+}

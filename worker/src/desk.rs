@@ -1,0 +1,234 @@
+//! What is done with a delivery, from its arrival to its acknowledgement.
+
+use std::sync::Arc;
+
+use lapin::message::Delivery;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span, warn};
+use warren_core::{
+    Outcome, Reason, Timestamp, WorkerId,
+    event::{Buried, Deferred, Ended, Event, Progressed, Returned, Run, Started},
+    judge,
+};
+use warren_runtime::{
+    amqp::{
+        Route,
+        message::{Copy, is_transient},
+    },
+    clock,
+};
+
+use crate::{
+    board::Board,
+    execution::{self, Execution},
+    handler::Job,
+    lanes::{Lane, Taken},
+    metrics::Metrics,
+    reading::{Assignments, Refusal, Work},
+    settlement::{Fate, Settlement},
+    suspicion::{Decision, Suspicion},
+};
+
+/// Everything that handling a delivery needs; one for all slots.
+pub struct Desk {
+    /// This worker.
+    pub me: WorkerId,
+    /// What it can run.
+    pub assignments: Assignments,
+    /// Makes outcomes safe.
+    pub settlement: Settlement,
+    /// Asks the record.
+    pub suspicion: Suspicion,
+    /// What runs now.
+    pub board: Board,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How many bytes of a result or an error are kept.
+    pub max_result_bytes: usize,
+    /// Stops what runs.
+    pub abort: CancellationToken,
+}
+
+impl Desk {
+    /// Reads a delivery.
+    pub fn read(&self, taken: &Taken) -> Result<Work, Box<Refusal>> {
+        self.assignments.read(&taken.delivery, &taken.queue, clock::now())
+    }
+
+    /// Sees a delivery through to its acknowledgement.
+    pub async fn handle(self: Arc<Self>, taken: Taken, read: Result<Work, Box<Refusal>>) {
+        match read {
+            Ok(work) => {
+                let span = info_span!("attempt", task.id = %work.id, task.kind = %work.kind, queue = %taken.queue, attempt = %work.task.attempt);
+                self.work(&taken, &work).instrument(span).await;
+            }
+            Err(refusal) => {
+                let fate = self.refuse(&taken.delivery, &refusal).await;
+                self.settlement.settle(&taken.delivery.acker, fate).await;
+            }
+        }
+    }
+
+    async fn work(&self, taken: &Taken, work: &Work) {
+        let delivery = &taken.delivery;
+        let now = clock::now();
+        let due = work.task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
+        let fate = if let Some(due) = due {
+            self.defer(delivery, work, now, due).await
+        } else if work.task.deadline.is_some_and(|deadline| deadline < now) {
+            let error = format!("not started before its deadline, {}", work.task.deadline.unwrap_or_default());
+            self.refuse(delivery, &refusal(work, Reason::Expired, error)).await
+        } else {
+            let decision = if may_not_be_the_first(taken, work) {
+                self.suspicion.consider(work, taken.lane).await
+            } else {
+                Decision::Run
+            };
+            match decision {
+                Decision::Run => return self.run(taken, work).await,
+                Decision::CarryOut(end) => {
+                    debug!("it has ended before: only its verdict is carried out");
+                    self.settlement.carry_out(work, delivery, &end.outcome, end.verdict, end.at, true).await
+                }
+                Decision::Suspect(workers) => {
+                    warn!(?workers, "workers began this attempt and did not end it: it runs apart from the others");
+                    self.settlement.suspect(delivery, &work.id, &work.task.queue, &workers).await
+                }
+                Decision::Poison(workers) => {
+                    warn!(?workers, "this task was running when these workers died: it is put aside");
+                    let error = format!("{} workers died while they ran it", workers.len());
+                    self.refuse(delivery, &refusal(work, Reason::Poison, error)).await
+                }
+            }
+        };
+        self.settlement.settle(&delivery.acker, fate).await;
+    }
+
+    async fn refuse(&self, delivery: &Delivery, refusal: &Refusal) -> Fate {
+        let Refusal { id, about, attempt, reason, error } = refusal;
+        warn!(task.id = %id, queue = %about.queue, reason = reason.name(), error, "a task becomes a dead letter");
+        let (task, about, attempt, reason, error) = (id.clone(), about.clone(), *attempt, *reason, error.clone());
+        let queue = about.queue.clone();
+        let event = Event::Buried(Buried { task, at: clock::now(), about, attempt, reason, error });
+        if !self.settlement.record(&event).await {
+            return Fate::Leave;
+        }
+        self.metrics.buried(&queue, reason);
+        self.settlement.bury(delivery, id, &queue, attempt, reason, &refusal.error).await
+    }
+
+    async fn defer(&self, delivery: &Delivery, work: &Work, now: Timestamp, due: Timestamp) -> Fate {
+        let (task, about, attempt) = (work.id.clone(), work.about(), work.task.attempt);
+        if !self.settlement.record(&Event::Deferred(Deferred { task, at: now, about, attempt, due })).await {
+            return Fate::Leave;
+        }
+        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        let copy = if delivery.redelivered { copy.check() } else { copy };
+        // The broker has counted the message's expiration in the queue until now; from here on the deadline does.
+        let expiration = delivery.properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
+        let expires = expiration.map(|millis| now.plus(std::time::Duration::from_millis(millis)));
+        let deadline = work.task.deadline.or(expires);
+        let route = Route { queue: &work.task.queue, attempt, due: Some(due), deadline };
+        self.settlement.deliver(&route.address(copy, &self.settlement.names, now)).await
+    }
+
+    async fn run(&self, taken: &Taken, work: &Work) {
+        let delivery = &taken.delivery;
+        let started = clock::now();
+        let entered = self.board.enter(&work.id, work.task.attempt, &work.kind, started, delivery.acker.clone());
+        let Some(place) = entered else {
+            debug!("it runs here already, and has taken this delivery over");
+            return;
+        };
+        let run = Run { started, worker: self.me.clone() };
+        let fate = if self.announce(taken, work, &run).await {
+            match self.execute(work, delivery, &run).await {
+                Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome).await,
+                Execution::Interrupted => self.give_back(work, run).await,
+            }
+        } else {
+            Fate::Leave
+        };
+        self.metrics.stopped();
+        self.settlement.settle(&place.acker(), fate).await;
+    }
+
+    // Where a worker may have died of this task before, its start is safe in the log before it can kill another. Other
+    // starts are written along with the next batch.
+    async fn announce(&self, taken: &Taken, work: &Work, run: &Run) -> bool {
+        let event = Event::Started(Started {
+            task: work.id.clone(),
+            at: run.started,
+            about: work.about(),
+            attempt: work.task.attempt,
+            worker: run.worker.clone(),
+            limit: run.started.plus(work.assignment.policy.timeout),
+            traceparent: work.task.traceparent.clone(),
+            transient: is_transient(&taken.delivery.properties),
+        });
+        self.metrics.started(work, run.started);
+        if may_not_be_the_first(taken, work) {
+            self.settlement.record(&event).await
+        } else {
+            self.settlement.log.note(&event).await.is_ok()
+        }
+    }
+
+    async fn execute(&self, work: &Work, delivery: &Delivery, run: &Run) -> Execution {
+        let job = Job {
+            id: work.id.clone(),
+            kind: work.kind.clone(),
+            queue: work.task.queue.clone(),
+            priority: work.task.priority,
+            attempt: work.task.attempt,
+            payload: delivery.data.clone(),
+            content_type: delivery.properties.content_type().as_ref().map(|text| text.as_str().to_owned()),
+            traceparent: work.task.traceparent.clone(),
+            timeout: work.assignment.policy.timeout,
+        };
+        let told = |progress| {
+            let (task, attempt, run) = (work.id.clone(), work.task.attempt, run.clone());
+            let event = Event::Progressed(Progressed { task, at: clock::now(), attempt, run, progress });
+            // Progress is for looking at: where the log is behind, a word may be lost.
+            self.settlement.log.offer(&event);
+        };
+        execution::run(work.assignment.handler.as_ref(), &job, &self.abort, told).await
+    }
+
+    async fn conclude(&self, work: &Work, delivery: &Delivery, run: Run, outcome: Outcome) -> Fate {
+        let at = clock::now();
+        let verdict = judge(&outcome, work.task.attempt, &work.assignment.policy, at, clock::draw());
+        debug!(outcome = outcome.name(), "attempt ended");
+        self.metrics.ended(work, &outcome, at.since(run.started));
+        let event = Event::Ended(Ended {
+            task: work.id.clone(),
+            at,
+            about: work.about(),
+            attempt: work.task.attempt,
+            run,
+            outcome: outcome.clone().bounded(self.max_result_bytes),
+            verdict,
+        });
+        if !self.settlement.record(&event).await {
+            return Fate::Leave;
+        }
+        let check = delivery.redelivered || work.task.check;
+        self.settlement.carry_out(work, delivery, &outcome, verdict, at, check).await
+    }
+
+    async fn give_back(&self, work: &Work, run: Run) -> Fate {
+        let (task, attempt) = (work.id.clone(), work.task.attempt);
+        let event = Event::Returned(Returned { task, at: clock::now(), attempt, run });
+        // The process ends: the word is written if the log still takes it, and the delivery goes back either way.
+        drop(self.settlement.log.note(&event).await);
+        Fate::GiveBack
+    }
+}
+
+fn may_not_be_the_first(taken: &Taken, work: &Work) -> bool {
+    taken.delivery.redelivered || work.task.check || taken.lane == Lane::Suspects
+}
+
+fn refusal(work: &Work, reason: Reason, error: String) -> Refusal {
+    Refusal { id: work.id.clone(), about: work.about(), attempt: work.task.attempt, reason, error }
+}

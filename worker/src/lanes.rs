@@ -1,0 +1,170 @@
+//! The lines from which a worker takes its deliveries: its queues, each with the lane of its suspects.
+
+use std::{pin::Pin, task::Poll};
+
+use futures::{Stream, future::poll_fn};
+use lapin::{
+    Channel, Consumer,
+    message::Delivery,
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions},
+    types::FieldTable,
+};
+use tracing::{info, warn};
+use warren_core::{QueueName, weights::Turns};
+use warren_runtime::amqp::{Error, Link, Topology, session::chain};
+
+/// What a lane carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// The tasks of a queue.
+    Tasks,
+    /// Those of them that may have killed a worker: one at a time.
+    Suspects,
+}
+
+/// A delivery, and where it came from.
+#[derive(Debug)]
+pub struct Taken {
+    /// The queue that it belongs to.
+    pub queue: QueueName,
+    /// The lane that it came by.
+    pub lane: Lane,
+    /// The delivery.
+    pub delivery: Delivery,
+}
+
+/// All lanes of one connection.
+#[derive(Debug)]
+pub struct Lanes {
+    lines: Vec<Line>,
+    turns: Turns,
+    prefetch: u16,
+}
+
+#[derive(Debug)]
+struct Line {
+    queue: QueueName,
+    lane: Lane,
+    // Held so that it stays open.
+    channel: Channel,
+    consumer: Consumer,
+    head: Option<Delivery>,
+}
+
+impl Lanes {
+    /// Declares the queues and begins to consume. `queues` are names with weights.
+    pub async fn open(
+        link: &Link,
+        topology: &Topology,
+        queues: &[(QueueName, u32)],
+        prefetch: u16,
+    ) -> Result<Self, Error> {
+        topology.declare(link).await?;
+        let mut lines = Vec::new();
+        for (queue, _) in queues {
+            topology.declare_queue(link, queue).await?;
+            for lane in [Lane::Tasks, Lane::Suspects] {
+                lines.push(Line::open(link, topology, queue, lane, prefetch).await?);
+            }
+        }
+        let turns = Turns::new(queues.iter().flat_map(|(_, weight)| [*weight, 1]));
+        Ok(Self { lines, turns, prefetch })
+    }
+
+    /// The next delivery, in proportion to the weights of the queues that have one. A lane whose consumer was cancelled
+    /// is opened again. Cancel safe.
+    pub async fn next(&mut self, link: &Link, topology: &Topology) -> Result<Taken, Error> {
+        loop {
+            match poll_fn(|context| self.poll_heads(context)).await {
+                None => {
+                    let index =
+                        self.turns.choose(|index| self.lines[index].head.is_some()).expect("a head has arrived");
+                    let Line { queue, lane, head, .. } = &mut self.lines[index];
+                    let delivery = head.take().expect("only lines with a head are chosen");
+                    return Ok(Taken { queue: queue.clone(), lane: *lane, delivery });
+                }
+                Some(index) => self.reopen(index, link, topology).await?,
+            }
+        }
+    }
+
+    /// Takes nothing more, and gives back what no slot has taken yet.
+    pub async fn close(mut self) {
+        for line in &mut self.lines {
+            let tag = line.consumer.tag();
+            if let Err(error) = line.channel.basic_cancel(tag, BasicCancelOptions::default()).await {
+                info!(queue = %line.queue, error = chain(&error), "the consumer is gone already");
+            }
+        }
+        for line in &mut self.lines {
+            while let Some(delivery) = line.left_over().await {
+                give_back(&delivery).await;
+            }
+        }
+    }
+
+    // Ready with `None` when some line has a head, with the index of a line whose consumer has ended otherwise.
+    fn poll_heads(&mut self, context: &mut std::task::Context<'_>) -> Poll<Option<usize>> {
+        let mut ready = false;
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            if line.head.is_none() {
+                match Pin::new(&mut line.consumer).poll_next(context) {
+                    Poll::Ready(Some(Ok(delivery))) => line.head = Some(delivery),
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(index)),
+                    Poll::Pending => {}
+                }
+            }
+            ready |= line.head.is_some();
+        }
+        if ready { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    async fn reopen(&mut self, index: usize, link: &Link, topology: &Topology) -> Result<(), Error> {
+        let (queue, lane) = (self.lines[index].queue.clone(), self.lines[index].lane);
+        warn!(%queue, "the broker cancelled the consumer: opening it again");
+        topology.declare(link).await?;
+        topology.declare_queue(link, &queue).await?;
+        self.lines[index] = Line::open(link, topology, &queue, lane, self.prefetch).await?;
+        Ok(())
+    }
+}
+
+impl Line {
+    async fn open(
+        link: &Link,
+        topology: &Topology,
+        queue: &QueueName,
+        lane: Lane,
+        prefetch: u16,
+    ) -> Result<Self, Error> {
+        let (name, prefetch) = match lane {
+            Lane::Tasks => (topology.names().queue(queue), prefetch),
+            Lane::Suspects => (topology.names().suspect(queue), 1),
+        };
+        let channel = link.consuming_channel(prefetch).await?;
+        let options = BasicConsumeOptions::default();
+        let consuming = channel.basic_consume(name.as_str().into(), "".into(), options, FieldTable::default());
+        let consumer = consuming.await.map_err(|source| Error::Broker { what: format!("consume {name}"), source })?;
+        Ok(Self { queue: queue.clone(), lane, channel, consumer, head: None })
+    }
+
+    // What arrived before the consumer was cancelled; the stream ends by itself after it.
+    async fn left_over(&mut self) -> Option<Delivery> {
+        if let Some(head) = self.head.take() {
+            return Some(head);
+        }
+        poll_fn(|context| match Pin::new(&mut self.consumer).poll_next(context) {
+            Poll::Ready(Some(Ok(delivery))) => Poll::Ready(Some(delivery)),
+            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+/// Gives a delivery back to its place in the queue.
+pub async fn give_back(delivery: &Delivery) {
+    let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+    if let Err(error) = delivery.acker.nack(options).await {
+        info!(error = chain(&error), "a delivery was given back by the broken connection itself");
+    }
+}

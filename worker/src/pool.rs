@@ -1,0 +1,125 @@
+//! Takes deliveries into free slots, and lets go of them in good order.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
+use warren_core::QueueName;
+use warren_runtime::{
+    Shutdown,
+    amqp::{Connector, Error, Link, Topology, session::Sessions},
+    readiness::Latch,
+};
+
+use crate::{
+    desk::Desk,
+    lanes::{Lanes, Taken},
+};
+
+// What has ended before the worker was told to stop now may still be made safe for this long.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The component.
+pub struct Pool {
+    /// Reaches the broker.
+    pub connector: Connector,
+    /// Declares the queues.
+    pub topology: Topology,
+    /// The queues with their weights.
+    pub queues: Vec<(QueueName, u32)>,
+    /// How many attempts run at once.
+    pub slots: u32,
+    /// How many deliveries of a queue are held at once, those that run included.
+    pub prefetch: u16,
+    /// How long running attempts may go on after the worker was asked to end.
+    pub grace: Duration,
+    /// Sees each delivery through.
+    pub desk: Arc<Desk>,
+    /// Ends what waits for the broker; the desk's settlement listens to it.
+    pub cutoff: CancellationToken,
+    /// Met while every consumer is alive.
+    pub latch: Latch,
+}
+
+impl Pool {
+    /// Works until `shutdown.drain`, and returns when nothing runs any more.
+    pub async fn run(self, shutdown: &Shutdown) {
+        let slots = Arc::new(Semaphore::new(self.slots as usize));
+        let running = TaskTracker::new();
+        let mut sessions = Sessions::new(self.connector.clone(), "consume");
+        while let Some(link) = sessions.next(&shutdown.drain).await {
+            let ended = tokio::select! {
+                ended = self.live(&link, &slots, &running, shutdown) => ended,
+                error = link.broken() => Err(error),
+            };
+            self.latch.missing("no connection to consume on");
+            if shutdown.drain.is_cancelled() {
+                // The connection stays until everything that runs on its deliveries has been acknowledged.
+                self.finish(&running, shutdown).await;
+            }
+            sessions.ended(link, ended).await;
+        }
+        self.finish(&running, shutdown).await;
+    }
+
+    async fn live(
+        &self,
+        link: &Link,
+        slots: &Arc<Semaphore>,
+        running: &TaskTracker,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch).await?;
+        self.latch.met();
+        info!(queues = ?self.queues, slots = self.slots, "consuming");
+        loop {
+            let next = async {
+                let slot = slots.clone().acquire_owned().await.expect("slots are never closed");
+                (slot, lanes.next(link, &self.topology).await)
+            };
+            let Some((slot, taken)) = shutdown.drain.run_until_cancelled(next).await else { break };
+            self.dispatch(slot, taken?, slots, running).await;
+        }
+        self.latch.missing("shutting down");
+        lanes.close().await;
+        Ok(())
+    }
+
+    // Further slots are waited for here and nowhere else: two attempts that each hold one and wait for another would
+    // wait for ever.
+    async fn dispatch(
+        &self,
+        mut slot: OwnedSemaphorePermit,
+        taken: Taken,
+        slots: &Arc<Semaphore>,
+        running: &TaskTracker,
+    ) {
+        let read = self.desk.read(&taken);
+        let further = read.as_ref().map_or(0, |work| work.assignment.slots.min(self.slots).saturating_sub(1));
+        if further > 0 {
+            slot.merge(slots.clone().acquire_many_owned(further).await.expect("slots are never closed"));
+        }
+        let desk = self.desk.clone();
+        running.spawn(async move {
+            desk.handle(taken, read).await;
+            drop(slot);
+        });
+    }
+
+    async fn finish(&self, running: &TaskTracker, shutdown: &Shutdown) {
+        let too_late = async {
+            shutdown.abort.cancelled().await;
+            sleep(LAST_WORDS).await;
+            self.cutoff.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = shutdown.finish(running, self.grace) => {}
+            () = too_late => {}
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a delivery turns out to be.
+
+use std::collections::HashMap;
+
+use lapin::message::Delivery;
+use warren_core::{
+    Attempt, Kind, QueueName, Reason, TaskId, Timestamp,
+    event::About,
+    message::{self, Task},
+    retry::Policy,
+};
+use warren_runtime::{amqp::message::incoming, clock};
+
+use crate::handler::SharedHandler;
+
+/// How the tasks of a kind are run.
+#[derive(Clone)]
+pub struct Assignment {
+    /// By what.
+    pub handler: SharedHandler,
+    /// How often and how long.
+    pub policy: Policy,
+    /// How many slots an attempt takes.
+    pub slots: u32,
+}
+
+/// What this worker can run.
+#[derive(Clone, Default)]
+pub struct Assignments {
+    /// By kind.
+    pub kinds: HashMap<Kind, Assignment>,
+    /// The kind of a message that names none, by queue.
+    pub defaults: HashMap<QueueName, Kind>,
+}
+
+/// A task that this worker can run.
+#[derive(Clone)]
+pub struct Work {
+    /// Its id, perhaps given just now.
+    pub id: TaskId,
+    /// Its kind.
+    pub kind: Kind,
+    /// What the message asks for.
+    pub task: Task,
+    /// How it is run: the kind's policy with what the message changes of it.
+    pub assignment: Assignment,
+}
+
+/// A delivery that this worker cannot run, and nobody should.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its id, perhaps given just now.
+    pub id: TaskId,
+    /// What is known of it.
+    pub about: About,
+    /// The attempt that will not be made.
+    pub attempt: Attempt,
+    /// Why.
+    pub reason: Reason,
+    /// What is wrong, for people.
+    pub error: String,
+}
+
+impl Work {
+    /// What it is, for events.
+    pub fn about(&self) -> About {
+        About { kind: Some(self.kind.clone()), queue: self.task.queue.clone(), priority: self.task.priority }
+    }
+}
+
+impl Assignments {
+    /// Reads a delivery from `queue`. A message without an id gets one here.
+    pub fn read(&self, delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Result<Work, Box<Refusal>> {
+        let incoming = incoming(delivery);
+        let priority = incoming.priority.unwrap_or(0).into();
+        let refusal = |id: Option<TaskId>, kind: Option<Kind>, attempt: Attempt, reason: Reason, error: String| {
+            let about = About { kind, queue: queue.clone(), priority };
+            Box::new(Refusal { id: id.unwrap_or_else(clock::task_id), about, attempt, reason, error })
+        };
+        let task = message::parse(&incoming, queue, now).map_err(|invalid| {
+            let error = invalid.to_string();
+            refusal(invalid.id, invalid.kind, invalid.attempt, Reason::Invalid, error)
+        })?;
+        let Some(kind) = task.kind.clone().or_else(|| self.defaults.get(queue).cloned()) else {
+            let error = format!("type: expected a kind, and queue {queue} has no default kind");
+            return Err(refusal(task.id, None, task.attempt, Reason::Invalid, error));
+        };
+        let Some(assignment) = self.kinds.get(&kind) else {
+            let error = format!("no handler for kind {kind} in the worker that took it");
+            return Err(refusal(task.id, Some(kind), task.attempt, Reason::UnknownKind, error));
+        };
+        let assignment = Assignment { policy: assignment.policy.with(&task.overrides), ..assignment.clone() };
+        Ok(Work { id: task.id.clone().unwrap_or_else(clock::task_id), kind, task, assignment })
+    }
+}

@@ -1,0 +1,210 @@
+//! Making an outcome safe before its delivery is acknowledged.
+//!
+//! The order is fixed: the event is confirmed by the log; then the copy for the retry or the dead letters is confirmed by
+//! its queue; then the reply is sent, at best effort; then the delivery is acknowledged. A death at any point leaves the
+//! delivery with the broker, and the record of the outcome keeps it from being run again.
+
+use lapin::{
+    Acker, BasicProperties,
+    message::Delivery,
+    options::{BasicAckOptions, BasicNackOptions},
+    types::{AMQPValue, FieldTable},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+use warren_core::{
+    Attempt, Outcome, Output, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId, event::Event, header,
+};
+use warren_runtime::{
+    amqp::{Names, Outgoing, PublishError, Publisher, Route, message::Copy, session::chain},
+    clock,
+    event_log::EventLog,
+};
+
+use crate::{execution::Patience, reading::Work};
+
+/// What becomes of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its outcome is safe.
+    Acknowledge,
+    /// It goes back to its place in the queue.
+    GiveBack,
+    /// The process ends before anything is safe: the broker takes it back by itself.
+    Leave,
+}
+
+/// Carries out what was decided.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The names of the queues.
+    pub names: Names,
+    /// Publishes copies and replies.
+    pub publisher: Publisher,
+    /// Takes the events.
+    pub log: EventLog,
+    /// Ends every wait.
+    pub abort: CancellationToken,
+}
+
+impl Settlement {
+    /// Records an event and returns when it is safe; false if the process ends first.
+    pub async fn record(&self, event: &Event) -> bool {
+        self.abort.run_until_cancelled(self.log.record(event)).await.is_some_and(|recorded| recorded.is_ok())
+    }
+
+    /// Carries out the verdict on an attempt whose end is on record. `check` marks the copies: another may exist.
+    pub async fn carry_out(
+        &self,
+        work: &Work,
+        delivery: &Delivery,
+        outcome: &Outcome,
+        verdict: Verdict,
+        ended: Timestamp,
+        check: bool,
+    ) -> Fate {
+        let first_failure = work.task.first_failure.unwrap_or(ended);
+        let copy = || {
+            let copy = Copy::of(delivery)
+                .id(work.id.as_str())
+                .kind(work.kind.as_str())
+                .without(&[header::CRASHED, header::CHECK]);
+            let copy = copy.time(header::FIRST_FAILURE, first_failure);
+            if check { copy.check() } else { copy }
+        };
+        let queue = &work.task.queue;
+        let attempt = work.task.attempt;
+        let fate = match verdict {
+            Verdict::Complete | Verdict::Cancel => Fate::Acknowledge,
+            Verdict::Retry { due } => {
+                let route = Route { queue, attempt: attempt.next(), due: Some(due), deadline: None };
+                self.deliver(&route.address(copy(), &self.names, clock::now())).await
+            }
+            Verdict::DeadLetter { reason } => {
+                let error = outcome.error().unwrap_or_default();
+                let copy = copy().time(header::LAST_FAILURE, ended);
+                self.deliver(&self.dead_letter(copy, queue, attempt, reason, &error)).await
+            }
+        };
+        let is_final = !matches!(verdict, Verdict::Retry { .. });
+        if fate == Fate::Acknowledge && is_final {
+            self.reply(&delivery.properties, &work.id, outcome.name(), outcome.error(), output(outcome)).await;
+        }
+        fate
+    }
+
+    /// Puts a delivery among the dead letters that will not be run. Its event must be on record.
+    pub async fn bury(
+        &self,
+        delivery: &Delivery,
+        id: &TaskId,
+        queue: &QueueName,
+        attempt: Attempt,
+        reason: Reason,
+        error: &str,
+    ) -> Fate {
+        let copy = Copy::of(delivery).id(id.as_str()).without(&[header::CRASHED, header::CHECK]);
+        let fate = self.deliver(&self.dead_letter(copy, queue, attempt, reason, error)).await;
+        if fate == Fate::Acknowledge {
+            self.reply(&delivery.properties, id, reason.name(), Some(error.to_owned()), None).await;
+        }
+        fate
+    }
+
+    /// Puts a delivery where the tasks run that may have killed a worker, with the workers that are gone.
+    pub async fn suspect(&self, delivery: &Delivery, id: &TaskId, queue: &QueueName, workers: &[WorkerId]) -> Fate {
+        let names: Vec<_> = workers.iter().map(WorkerId::as_str).collect();
+        let copy = Copy::of(delivery).id(id.as_str()).text(header::CRASHED, &names.join(","));
+        self.deliver(&copy.expiration(None).to_queue(&self.names.suspect(queue))).await
+    }
+
+    /// Publishes until it is confirmed. What the broker will never take is given back, to be tried again.
+    pub async fn deliver(&self, message: &Outgoing) -> Fate {
+        let mut patience = Patience::new();
+        loop {
+            let Some(published) = self.abort.run_until_cancelled(self.publisher.publish(message)).await else {
+                return Fate::Leave;
+            };
+            match published {
+                Ok(()) => return Fate::Acknowledge,
+                Err(cause) if cause.is_transient() => {
+                    warn!(error = %cause, "a copy is not safe yet");
+                    if !patience.wait(&self.abort).await {
+                        return Fate::Leave;
+                    }
+                }
+                Err(cause) => {
+                    error!(error = %cause, "a copy cannot be published: its task goes back to the queue");
+                    patience.wait(&self.abort).await;
+                    return Fate::GiveBack;
+                }
+            }
+        }
+    }
+
+    /// Acknowledges a delivery, or gives it back.
+    pub async fn settle(&self, acker: &Acker, fate: Fate) {
+        let done = match fate {
+            Fate::Acknowledge => acker.ack(BasicAckOptions::default()).await,
+            Fate::GiveBack => acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await,
+            Fate::Leave => return,
+        };
+        match done {
+            Ok(true) => {}
+            // Its channel died: the broker hands it out again, and the record keeps it from being run again.
+            Ok(false) => debug!("the delivery was lost with its channel"),
+            Err(cause) => debug!(error = chain(&cause), "the delivery was lost with its channel"),
+        }
+    }
+
+    fn dead_letter(&self, copy: Copy, queue: &QueueName, attempt: Attempt, reason: Reason, error: &str) -> Outgoing {
+        copy.number(header::ATTEMPT, attempt.get().into())
+            .text(header::QUEUE, queue.as_str())
+            .text(header::REASON, reason.name())
+            .text(header::ERROR, error)
+            .expiration(None)
+            .to_queue(&self.names.dead(queue))
+    }
+
+    async fn reply(
+        &self,
+        request: &BasicProperties,
+        id: &TaskId,
+        outcome: &str,
+        error: Option<String>,
+        output: Option<&Output>,
+    ) {
+        let Some(to) = request.reply_to() else { return };
+        let mut headers = FieldTable::default();
+        headers.insert(header::REPLY_OUTCOME.into(), AMQPValue::LongString(outcome.into()));
+        if let Some(error) = error {
+            let end = error.floor_char_boundary(2_000);
+            headers.insert(header::REPLY_ERROR.into(), AMQPValue::LongString(error[..end].into()));
+        }
+        let mut properties = BasicProperties::default().with_headers(headers).with_message_id(id.as_str().into());
+        if let Some(correlation) = request.correlation_id() {
+            properties = properties.with_correlation_id(correlation.clone());
+        }
+        if let Some(Output::Json(_)) = output {
+            properties = properties.with_content_type("application/json".into());
+        }
+        let body = output.map(Output::to_bytes).unwrap_or_default();
+        let message = Outgoing::to_queue(to.as_str(), properties, body);
+        match self.publisher.publish(&message).await {
+            Ok(()) => {}
+            Err(PublishError::Returned { .. }) => debug!("whoever asked for the result is gone"),
+            Err(cause) => warn!(error = %cause, "a result was not delivered to whoever asked for it"),
+        }
+    }
+}
+
+fn output(outcome: &Outcome) -> Option<&Output> {
+    match outcome {
+        Outcome::Success { output } => output.as_ref(),
+        Outcome::Retryable { .. }
+        | Outcome::Permanent { .. }
+        | Outcome::Timeout { .. }
+        | Outcome::Cancelled
+        | Outcome::Crashed { .. } => None,
+    }
+}
