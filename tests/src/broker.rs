@@ -11,7 +11,7 @@ use lapin::{
 };
 use serde_json::Value;
 
-use crate::{servers, until};
+use crate::{http, servers, until};
 
 /// A connection that knows nothing of Warren.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ pub fn header(delivery: &Delivery, name: &str) -> Option<String> {
 /// Asks the management API.
 pub async fn management(method: reqwest::Method, path: &str) -> Option<Value> {
     let url = format!("{}{path}", servers::management());
-    let answer = reqwest::Client::new().request(method, url).send().await.expect("the management API answers");
+    let answer = http::client().request(method, url).send().await.expect("the management API answers");
     let text = answer.error_for_status().ok()?.text().await.ok()?;
     serde_json::from_str(&text).ok()
 }

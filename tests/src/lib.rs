@@ -3,6 +3,7 @@
 //! `scripts/test` starts RabbitMQ and Redis once and says where they are; each test works in a namespace of its own there.
 
 pub mod broker;
+pub mod http;
 pub mod pool;
 pub mod process;
 pub mod servers;

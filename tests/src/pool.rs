@@ -6,7 +6,7 @@ use serde_json::Value;
 use warren_core::{QueueName, TaskState};
 use warren_runtime::amqp::Names;
 
-use crate::{Process, servers, until};
+use crate::{Process, http, servers, until};
 
 /// Long enough for a loaded machine, short enough to notice a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -115,7 +115,8 @@ impl Drop for Pool {
 impl Service {
     /// GET, as JSON.
     pub async fn get(&self, path: &str) -> Result<Value, String> {
-        let answer = reqwest::get(format!("{}{path}", self.url)).await.map_err(|error| error.to_string())?;
+        let answer =
+            http::client().get(format!("{}{path}", self.url)).send().await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let text = answer.text().await.map_err(|error| error.to_string())?;
         if !status.is_success() {

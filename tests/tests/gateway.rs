@@ -1,12 +1,12 @@
 //! The HTTP gateway: it answers when the broker has confirmed, and says what is wrong by its field.
 
-use reqwest::{Client, Response};
+use reqwest::Response;
 use serde_json::{Value, json};
 use warren_core::TaskState;
-use warren_tests::{Pool, pool::Service};
+use warren_tests::{Pool, http::client, pool::Service};
 
 async fn post(gateway: &Service, body: &Value) -> Response {
-    Client::new().post(format!("{}/tasks", gateway.url)).json(body).send().await.expect("the gateway answers")
+    client().post(format!("{}/tasks", gateway.url)).json(body).send().await.expect("the gateway answers")
 }
 
 async fn problem(response: Response) -> (u16, Value) {
@@ -50,8 +50,7 @@ async fn a_problem_names_its_field() {
     }
     let large = json!({"kind": "echo", "payload": "x".repeat(3_000)});
     assert_eq!(problem(post(&gateway, &large).await).await.0, 413);
-    let broken =
-        Client::new().post(format!("{}/tasks", gateway.url)).header("content-type", "application/json").body("{");
+    let broken = client().post(format!("{}/tasks", gateway.url)).header("content-type", "application/json").body("{");
     assert_eq!(problem(broken.send().await.unwrap()).await.0, 400);
 }
 
@@ -61,11 +60,10 @@ async fn with_a_token_only_its_bearer_gets_in() {
     let (_worker, gateway) = (pool.worker("").await, pool.gateway(&[("WARREN_HTTP__TOKEN", "s3cret".into())]).await);
     let body = json!({"kind": "echo"});
     assert_eq!(problem(post(&gateway, &body).await).await.0, 401);
-    let shown =
-        Client::new().post(format!("{}/tasks", gateway.url)).bearer_auth("s3cret").json(&body).send().await.unwrap();
+    let shown = client().post(format!("{}/tasks", gateway.url)).bearer_auth("s3cret").json(&body).send().await.unwrap();
     assert_eq!(shown.status().as_u16(), 201);
     for open in ["/live", "/ready", "/metrics"] {
-        assert!(reqwest::get(format!("{}{open}", gateway.url)).await.unwrap().status().is_success());
+        assert!(client().get(format!("{}{open}", gateway.url)).send().await.unwrap().status().is_success());
     }
 }
 

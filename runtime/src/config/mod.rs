@@ -27,6 +27,9 @@ const NOT_CONFIGURATION: [&str; 7] = [
 ];
 const NOT_CONFIGURATION_PREFIXES: [&str; 3] = ["WARREN_TEST_", "WARREN_SCRIPT_", "WARREN_TASK_"];
 
+// Sections that several services share: whoever sets one for all of them means no harm to those that have no use for it.
+const SHARED_SECTIONS: [&str; 4] = ["amqp", "redis", "log", "http"];
+
 /// Where configuration comes from.
 #[derive(Debug, Default)]
 pub struct Sources {
@@ -95,6 +98,7 @@ pub fn load<T: DeserializeOwned + Validate>(sources: &Sources) -> Result<T, Prob
         let reader = serde_ignored::Deserializer::new(tree.clone(), &mut note);
         match serde_path_to_error::deserialize::<_, T>(reader) {
             Ok(value) => {
+                unknown.retain(|key| !SHARED_SECTIONS.contains(&key.as_str()));
                 problems.0.extend(unknown.iter().map(|key| format!("{key}: unknown key")));
                 break value;
             }
@@ -208,7 +212,13 @@ mod tests {
     fn later_sources_win_and_text_becomes_what_is_asked_for() {
         let sources = sources(
             "name = 'file'\nslots = 3\n[http]\ngrace = '5s'\n[handlers.Resize]\ncommand = ['x']",
-            &[("WARREN_SLOTS", "7"), ("WARREN_HTTP__TOKEN", "12345"), ("WARREN_TEST_X", "1"), ("PATH", "/bin")],
+            &[
+                ("WARREN_SLOTS", "7"),
+                ("WARREN_HTTP__TOKEN", "12345"),
+                ("WARREN_REDIS__URL", "redis://elsewhere"),
+                ("WARREN_TEST_X", "1"),
+                ("PATH", "/bin"),
+            ],
         );
         let sources = sources.flag("name", Some("flag")).flag("http.listen", Some("127.0.0.1:99"));
         let sample: Sample = load(&sources).unwrap();
