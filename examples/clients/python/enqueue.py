@@ -60,7 +60,8 @@ def collect(channel, replies, waiting):
         waiting.remove(properties.correlation_id)
         outcome = properties.headers["outcome"]
         succeeded = succeeded and outcome == "success"
-        reply = {"id": properties.correlation_id, "outcome": outcome, "result": body.decode()}
+        result = json.loads(body) if properties.content_type == "application/json" else body.decode() or None
+        reply = {"id": properties.correlation_id, "outcome": outcome, "result": result}
         if "error" in properties.headers:
             reply["error"] = properties.headers["error"]
         print(json.dumps(reply), flush=True)
