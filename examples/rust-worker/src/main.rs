@@ -10,14 +10,14 @@ async fn count(job: Job, context: Context) -> Result<Value, Failure> {
     for (done, path) in paths.iter().enumerate() {
         context.progress(json!({ "done": done, "of": paths.len() }));
         // Any error fails the attempt and is tried again; one that will not change says so.
-        let content = fs::read(path).await.map_err(|error| match error.kind() {
+        let data = fs::read(path).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Failure::permanent(format_args!("{path}: {error}")),
             _ => Failure::retry(format_args!("{path}: {error}")),
         })?;
-        let text = String::from_utf8_lossy(&content);
+        let text = String::from_utf8_lossy(&data);
         lines += text.matches('\n').count();
         words += text.split_ascii_whitespace().count();
-        bytes += content.len();
+        bytes += data.len();
     }
     Ok(json!({ "lines": lines, "words": words, "bytes": bytes }))
 }
