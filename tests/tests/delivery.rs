@@ -122,3 +122,29 @@ async fn a_queue_that_is_deleted_under_its_consumer_comes_back() {
     broker.publish("", &pool.queue(), message("echo", "after"), b"1").await;
     monitor.task("after", TaskState::Succeeded).await;
 }
+
+#[tokio::test]
+async fn queues_share_a_slot_in_proportion_to_their_weights() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let configuration = "slots = 1\n[[queues]]\nname = 'heavy'\nweight = 3\n[[queues]]\nname = 'light'\n";
+    let (_worker, monitor) = (pool.worker(configuration).await, pool.monitor().await);
+    broker.publish(&pool.names().tasks(), "heavy", message("sleep", "busy"), br#"{"ms":1500}"#).await;
+    monitor.task("busy", TaskState::Running).await;
+    for n in 0..12 {
+        for queue in ["heavy", "light"] {
+            let task = message("sleep", &format!("{queue}{n}"));
+            broker.publish(&pool.names().tasks(), queue, task, br#"{"ms":20}"#).await;
+        }
+    }
+    monitor.count(TaskState::Succeeded, 25).await;
+    let mut starts = Vec::new();
+    for n in 0..12 {
+        for queue in ["heavy", "light"] {
+            let task = monitor.task(&format!("{queue}{n}"), TaskState::Succeeded).await;
+            starts.push((started(&task), queue));
+        }
+    }
+    starts.sort_unstable();
+    let heavy = starts[..12].iter().filter(|(_, queue)| *queue == "heavy").count();
+    assert!((8..=10).contains(&heavy), "9 of the first 12 were due to the heavy queue, it got {heavy}");
+}

@@ -2,7 +2,7 @@
 //!
 //! When a connection breaks, the broker hands out again what was not acknowledged, perhaps to this very worker, which
 //! still runs it. Such a delivery is not run beside itself: the running attempt takes it over, and acknowledges it
-//! instead of the one that died.
+//! together with the one that died. A second copy of the same attempt is treated alike.
 
 use std::{
     collections::HashMap,
@@ -22,14 +22,15 @@ type Key = (TaskId, Attempt);
 struct Entry {
     kind: Kind,
     since: Timestamp,
-    acker: Acker,
+    ackers: Vec<Acker>,
 }
 
 /// A place on the board, given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
     board: Board,
-    key: Key,
+    // Taken when the place is left: from then on the board may hold another attempt of the same key.
+    key: Option<Key>,
 }
 
 impl Board {
@@ -38,11 +39,11 @@ impl Board {
         let key = (task.clone(), attempt);
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(&key) {
-            entry.acker = acker;
+            entry.ackers.push(acker);
             return None;
         }
-        entries.insert(key.clone(), Entry { kind: kind.clone(), since, acker });
-        Some(Place { board: self.clone(), key })
+        entries.insert(key.clone(), Entry { kind: kind.clone(), since, ackers: vec![acker] });
+        Some(Place { board: self.clone(), key: Some(key) })
     }
 
     /// What runs, the oldest first.
@@ -65,18 +66,17 @@ impl Board {
 }
 
 impl Place {
-    /// The delivery to acknowledge: the latest that came for this attempt.
-    pub fn acker(&self) -> Acker {
-        self.board
-            .lock()
-            .get(&self.key)
-            .map(|entry| entry.acker.clone())
-            .expect("a place is on the board until dropped")
+    /// Leaves the board, with all the deliveries that came for this attempt.
+    pub fn leave(mut self) -> Vec<Acker> {
+        let entry = self.key.take().and_then(|key| self.board.lock().remove(&key));
+        entry.map(|entry| entry.ackers).unwrap_or_default()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.board.lock().remove(&self.key);
+        if let Some(key) = self.key.take() {
+            self.board.lock().remove(&key);
+        }
     }
 }

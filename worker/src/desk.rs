@@ -150,7 +150,9 @@ impl Desk {
             Fate::Leave
         };
         self.metrics.stopped();
-        self.settlement.settle(&place.acker(), fate).await;
+        for acker in place.leave() {
+            self.settlement.settle(&acker, fate).await;
+        }
     }
 
     // Where a worker may have died of this task before, its start is safe in the log before it can kill another. Other

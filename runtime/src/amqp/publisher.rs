@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use lapin::{Channel, Confirmation, options::BasicPublishOptions};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -184,12 +184,24 @@ impl PublisherLoop {
 
     async fn live(&self, link: &Link, stop: &CancellationToken) -> Result<(), Error> {
         let channel = link.publishing_channel().await?;
-        self.current.send_replace(Some(Line { channel, blocked: link.blocked() }));
-        self.tell(None);
+        // What broke the last channel says nothing of this one.
+        drop(self.broken.notified().now_or_never());
+        let mut blocked = link.blocked();
+        self.current.send_replace(Some(Line { channel, blocked: blocked.clone() }));
+        let readiness = async {
+            loop {
+                let is_blocked = *blocked.borrow_and_update();
+                self.tell(is_blocked.then_some("the broker takes no messages at present"));
+                if blocked.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
         tokio::select! {
             () = self.broken.notified() => Err(Error::ChannelClosed),
             error = link.broken() => Err(error),
             () = stop.cancelled() => Ok(()),
+            () = readiness => Ok(()),
         }
     }
 
