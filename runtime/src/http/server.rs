@@ -115,6 +115,12 @@ impl Server {
         Ok(Self { listener, router })
     }
 
+    /// Adds routes that everybody may ask for, such as a page that holds no data.
+    #[must_use]
+    pub fn with_open(self, routes: Router) -> Self {
+        Self { router: self.router.merge(routes), ..self }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.local_addr().ok()

@@ -66,6 +66,11 @@ impl Keys {
         self.with("leader")
     }
 
+    /// String with an expiry: how the projection is, as JSON, written by the leader.
+    pub fn status(&self) -> String {
+        self.with("status")
+    }
+
     /// The field of [`Keys::counts`] for a queue and a state.
     pub fn count_field(queue: &QueueName, state: TaskState) -> String {
         format!("{queue}/{}", state.name())
