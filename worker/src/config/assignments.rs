@@ -1,12 +1,12 @@
 //! From the tables to handlers that run.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use warren_core::Kind;
 
 use super::{Config, HandlerConfig, HandlerType};
 use crate::{
-    handler::{Command, Echo, SharedHandler, Sleep, failure::chain},
+    handler::{Command, Echo, Http, HttpTarget, Process, ProcessLimits, SharedHandler, Sleep, failure::chain},
     reading::Assignment,
 };
 
@@ -47,7 +47,28 @@ impl Config {
         let program = || config.program().ok_or("names no program in its command");
         Ok(match config.handler {
             HandlerType::Command => Arc::new(Command::new(program()?, config.kill_grace(), self.max_result_bytes)),
-            HandlerType::Process | HandlerType::Http => return Err("in the making".to_owned()),
+            HandlerType::Process => {
+                let at_once = self.slots / config.policy().over(&self.defaults).slots().max(1);
+                let at_once = NonZeroU32::new(at_once).unwrap_or(NonZeroU32::MIN);
+                let limits = ProcessLimits {
+                    processes: config.processes.unwrap_or(at_once),
+                    max_tasks: config.max_tasks_per_process,
+                    kill_grace: config.kill_grace(),
+                };
+                Arc::new(Process::new(program()?, limits))
+            }
+            HandlerType::Http => Arc::new(Http::new(target(config)?, self.max_result_bytes).map_err(|e| chain(&e))?),
         })
     }
+}
+
+fn target(config: &HandlerConfig) -> Result<HttpTarget, String> {
+    let url = config.url.as_deref().unwrap_or_default();
+    let mut target = HttpTarget::new(url).map_err(|error| format!("url: {}", chain(&error)))?;
+    for (name, value) in config.headers.iter().flatten() {
+        let value = value.resolve().map_err(|problem| format!("headers.{name}: {problem}"))?;
+        target = target.header(name, value).map_err(|error| format!("headers.{name}: {}", chain(&error)))?;
+    }
+    target.authority = config.ca_file.clone();
+    Ok(target)
 }

@@ -5,10 +5,7 @@
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use reqwest::{
-    Url,
-    header::{self, HeaderName},
-};
+use reqwest::header::{self, HeaderName};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -17,7 +14,7 @@ use warren_core::retry::Backoff;
 use warren_runtime::config::{Problems, Secret, duration};
 
 use super::policy::{self, Jitter, PolicyConfig};
-use crate::handler::Program;
+use crate::handler::{HttpTarget, Program};
 
 // The pool drops an attempt ten seconds after it has asked it to stop: a kill that waits longer would never come.
 const LONGEST_GRACE: Duration = Duration::from_secs(9);
@@ -230,9 +227,8 @@ impl HandlerConfig {
     }
 
     fn validate_http(&self, key: &str, problems: &mut Problems) {
-        let url = self.url.as_deref().map(Url::parse);
-        if !matches!(&url, Some(Ok(url)) if ["http", "https"].contains(&url.scheme()) && url.has_host()) {
-            problems.add(&format!("{key}.url"), "expected an address as http://host:port/path or https://host/path");
+        if let Err(error) = HttpTarget::new(self.url.as_deref().unwrap_or_default()) {
+            problems.add(&format!("{key}.url"), error);
         }
         for (name, value) in self.headers.iter().flatten() {
             let key = format!("{key}.headers.{name}");

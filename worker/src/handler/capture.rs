@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use warren_core::Output;
 
+/// How much of what a program complains about becomes part of an error.
+pub const ERROR_TAIL: usize = 4 * 1024;
+
 const CHUNK: usize = 8 * 1024;
 
 /// The first bytes of a stream and its whole length.
@@ -31,6 +34,11 @@ impl Head {
     /// What was kept.
     pub fn bytes(&self) -> &[u8] {
         &self.kept
+    }
+
+    /// Whether nothing more will be kept.
+    pub fn is_full(&self) -> bool {
+        self.kept.len() == self.limit
     }
 
     /// As a result: whole, or its length only.

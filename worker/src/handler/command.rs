@@ -15,14 +15,13 @@ use warren_core::Outcome;
 
 use super::{
     Context, Handler, Job,
-    capture::{Head, Tail, drain},
+    capture::{ERROR_TAIL, Head, Tail, drain},
     failure::chain,
     group::{Exit, Streams},
     program::Program,
 };
 
 const PERMANENT: i32 = 65;
-const ERROR_TAIL: usize = 4 * 1024;
 // After the group's end only what is in the pipe is still to be read, unless somebody who left the group holds it open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -119,16 +118,10 @@ async fn talk(streams: Streams, payload: &[u8], output: &mut Head, errors: &mut 
 fn judge(exit: Exit, output: &Head, errors: &Tail) -> Outcome {
     match exit.code() {
         Some(0) => Outcome::success(output.output()),
-        Some(PERMANENT) => Outcome::permanent(described(exit, errors)),
-        Some(_) => Outcome::retryable(described(exit, errors)),
-        None => Outcome::Crashed { error: described(exit, errors) },
+        Some(PERMANENT) => Outcome::permanent(exit.described(errors)),
+        Some(_) => Outcome::retryable(exit.described(errors)),
+        None => Outcome::Crashed { error: exit.described(errors) },
     }
-}
-
-/// How a program ended, and the last that it complained about.
-pub(super) fn described(exit: Exit, errors: &Tail) -> String {
-    let errors = errors.text();
-    if errors.is_empty() { format!("the program {exit}") } else { format!("the program {exit}: {errors}") }
 }
 
 #[cfg(test)]

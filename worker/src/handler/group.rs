@@ -19,6 +19,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::capture::Tail;
+
 // Nobody tells when a group becomes empty: its last members are no children of ours.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -117,6 +119,12 @@ impl Exit {
     /// The number that it gave; `None` if a signal ended it.
     pub fn code(self) -> Option<i32> {
         self.0.code()
+    }
+
+    /// With the last that the program complained about.
+    pub fn described(self, errors: &Tail) -> String {
+        let errors = errors.text();
+        if errors.is_empty() { format!("the program {self}") } else { format!("the program {self}: {errors}") }
     }
 }
 

@@ -4,6 +4,8 @@
 mod builtin;
 mod command;
 mod function;
+mod http;
+mod process;
 
 // What a function says, and what is done with the programs of the others.
 mod capture;
@@ -24,6 +26,8 @@ pub use builtin::{Echo, Sleep};
 pub use command::Command;
 pub use failure::Failure;
 pub use function::Function;
+pub use http::{Error as HttpError, Http, HttpTarget};
+pub use process::{Process, ProcessLimits};
 pub use program::{Error as ProgramError, Program};
 
 /// A task in the hands of its handler.

@@ -60,6 +60,11 @@ impl Program {
         Some(Self { name: name.clone(), arguments: arguments.to_vec(), directory, visible })
     }
 
+    /// Its name, as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What would keep it from starting, as far as can be told without starting it.
     pub fn check(&self) -> Result<(), Error> {
         if let Some(directory) = self.directory.as_ref().filter(|directory| !directory.is_dir()) {
