@@ -69,6 +69,6 @@ fn target(config: &HandlerConfig) -> Result<HttpTarget, String> {
         let value = value.resolve().map_err(|problem| format!("headers.{name}: {problem}"))?;
         target = target.header(name, value).map_err(|error| format!("headers.{name}: {}", chain(&error)))?;
     }
-    target.authority = config.ca_file.clone();
+    target.authority.clone_from(&config.ca_file);
     Ok(target)
 }

@@ -218,3 +218,11 @@ fn a_kind_that_is_built_in_can_be_run_otherwise() {
     assert_eq!((of("echo").slots, of("sleep").slots), (3, 1));
     assert_eq!(of("sleep").policy.timeout, Duration::from_secs(3));
 }
+
+#[test]
+fn the_shipped_configuration_is_valid() {
+    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/worker.toml"));
+    let config: Config = load(&Sources { file: Some(file), ..Sources::default() }).unwrap();
+    assert_eq!(config.handlers["sha256"].handler, HandlerType::Command);
+    assert_eq!(config.handler_problems(), Vec::<String>::new());
+}

@@ -1,4 +1,4 @@
-//! A web service: the payload is POSTed to it, and its answer is the result.
+//! A web service: the payload is sent to it by POST, and its answer is the result.
 //!
 //! The task is told by headers: `Warren-Task-Id`, `Warren-Kind`, `Warren-Attempt` and, if the task carries one,
 //! `traceparent`. 2xx is a success with the body as result; 408, 425, 429 and 5xx may be tried again, not before the

@@ -21,7 +21,7 @@ pub fn job(payload: impl Into<Vec<u8>>) -> Job {
         payload: payload.into(),
         content_type: None,
         traceparent: None,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
     }
 }
 
