@@ -257,12 +257,13 @@ async fn a_worn_program_is_replaced() {
 #[tokio::test]
 async fn closing_lets_programs_end_by_themselves_and_kills_the_others() {
     let folder = Folder::new();
+    let elsewhere = Folder::new();
     let script = "import json,sys,os,time\n\
                   for line in sys.stdin:\n\
                   \x20 print(json.dumps({'id': json.loads(line)['id'], 'result': os.getpid()}), flush=True)\n\
                   print('bye', file=open('farewell', 'w'))";
     let polite = program(&["python3", "-c", script], limits(1), Some(&folder));
-    let stubborn = program(&["python3", "-c", &format!("{script}\ntime.sleep(600)")], limits(1), None);
+    let stubborn = program(&["python3", "-c", &format!("{script}\ntime.sleep(600)")], limits(1), Some(&elsewhere));
     let (task, mut ids) = (job(""), Vec::new());
     for pool in [&polite, &stubborn] {
         ids.push(json_of(run(pool, &task).await).to_string());
