@@ -1,1 +1,27 @@
-//! In the making.
+//! The monitor: it builds the state of all tasks and workers from the event log, finds what is wrong, and shows it.
+//!
+//! Any number of monitors may run. Every one of them answers questions; one at a time, the leader, writes.
+
+// From the start of a process to its end.
+pub mod config;
+pub mod service;
+
+// Who may write.
+mod duties;
+mod leader;
+
+// What the leader does.
+mod detector;
+mod projection;
+mod queues;
+mod reaper;
+mod tap;
+
+// What is stored beside the records of tasks.
+mod found;
+mod status;
+mod worker_entry;
+
+// What everybody may ask.
+mod api;
+mod metrics;

@@ -1,0 +1,79 @@
+//! What everybody may ask: a JSON API over the projection, described at `/api/openapi.json`.
+//!
+//! Every monitor answers, the leader or not, and from Redis alone.
+
+mod dead;
+mod failure;
+mod filter;
+mod findings;
+mod overview;
+pub mod page;
+mod position;
+mod queues;
+mod scan;
+mod task;
+mod tasks;
+mod time;
+mod timeline;
+mod workers;
+
+use std::time::Duration;
+
+use axum::{Json, Router, http::StatusCode, routing::get};
+use utoipa::OpenApi;
+use warren_core::QueueName;
+use warren_runtime::{http::Problem, redis::Store};
+
+use crate::config::Config;
+
+/// What the answers are made from; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct View {
+    store: Store,
+    namespace: QueueName,
+    process: String,
+    lost_after: Duration,
+}
+
+impl View {
+    /// For the process of this name.
+    pub fn new(config: &Config, process: &str, store: Store) -> Self {
+        let Config { namespace, lost_after, .. } = config;
+        Self { store, namespace: namespace.clone(), process: process.to_owned(), lost_after: *lost_after }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Warren monitor",
+        description = "Every task, worker and queue of a Warren pool. Times are RFC 3339 in UTC."
+    ),
+    paths(
+        overview::overview,
+        queues::queues,
+        workers::workers,
+        workers::worker,
+        tasks::tasks,
+        task::task,
+        dead::dead,
+        findings::findings,
+    )
+)]
+struct Description;
+
+/// All routes but the first page; they belong behind the guard.
+pub fn routes(view: View) -> Router {
+    Router::new()
+        .route("/api/openapi.json", get(async || Json(Description::openapi())))
+        .route("/api/overview", get(overview::overview))
+        .route("/api/queues", get(queues::queues))
+        .route("/api/workers", get(workers::workers))
+        .route("/api/workers/{id}", get(workers::worker))
+        .route("/api/tasks", get(tasks::tasks))
+        .route("/api/tasks/{id}", get(task::task))
+        .route("/api/dead", get(dead::dead))
+        .route("/api/findings", get(findings::findings))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here: see /api/openapi.json"))
+        .with_state(view)
+}

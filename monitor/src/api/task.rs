@@ -1,0 +1,157 @@
+//! `/api/tasks/{id}`: everything known of one task.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use warren_core::{
+    Outcome, Output, TaskId, Verdict,
+    record::{Standing, TaskRecord},
+};
+use warren_runtime::http::Problem;
+
+use super::{
+    View,
+    failure::Failure,
+    time::Time,
+    timeline::{AttemptView, timeline},
+};
+
+/// A task with its timeline.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TaskView {
+    /// Its id.
+    pub id: String,
+    /// Its kind; null if its message named none.
+    pub kind: Option<String>,
+    /// Its queue; null while only scraps of it are known.
+    pub queue: Option<String>,
+    /// 0 to 9.
+    pub priority: u8,
+    /// queued, delayed, running, succeeded, dead, cancelled or expired.
+    pub state: String,
+    /// Since when it is in this state.
+    pub since: Time,
+    /// When it was handed in; null if nobody said so.
+    pub submitted: Option<Time>,
+    /// While it is delayed: when it may start.
+    pub due: Option<Time>,
+    /// It starts no later.
+    pub deadline: Option<Time>,
+    /// Bytes of payload.
+    pub size: Option<u64>,
+    /// Who handed it in.
+    pub app: Option<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// The attempts that were made.
+    pub attempts: Vec<AttemptView>,
+    /// What it gave back.
+    pub result: Option<Value>,
+    /// The size of a result that was too long to be kept.
+    pub result_bytes: Option<u64>,
+    /// Why it is a dead letter: `attempts_exhausted`, permanent, invalid, `unknown_kind`, poison or expired.
+    pub reason: Option<String>,
+    /// The last thing that went wrong with it.
+    pub error: Option<String>,
+    /// What its owner should know.
+    pub warning: Option<String>,
+}
+
+/// Everything known of a task.
+#[utoipa::path(
+    get,
+    path = "/api/tasks/{id}",
+    params(("id" = String, Path, description = "The task's id, percent-encoded")),
+    responses(
+        (status = 200, body = TaskView),
+        (status = 404, description = "Nothing is known of it"),
+        (status = 503, description = "Redis does not answer"),
+    )
+)]
+pub async fn task(
+    State(view): State<View>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<TaskView>, Failure> {
+    let Path(id) = id?;
+    let task = TaskId::parse(&id).map_err(|error| Problem::field("id", error.to_string()))?;
+    let record = view.store.task(&task).await?.ok_or_else(|| Failure::unknown("task", &id))?;
+    Ok(Json(describe(&task, &record)))
+}
+
+const TRANSIENT: &str = "the message is not persistent: a restart of the broker loses it (delivery_mode 2 keeps it)";
+
+/// A task as the API tells it.
+pub fn describe(task: &TaskId, record: &TaskRecord) -> TaskView {
+    let about = record.about();
+    let submission = record.submission.as_ref();
+    let (result, result_bytes) = result(record);
+    TaskView {
+        id: task.to_string(),
+        kind: about.and_then(|about| about.kind.as_ref()).map(ToString::to_string),
+        queue: about.map(|about| about.queue.to_string()),
+        priority: about.map(|about| about.priority.get()).unwrap_or_default(),
+        state: record.state().name().to_owned(),
+        since: record.since().into(),
+        submitted: submission.map(|submission| submission.at.into()),
+        due: match record.standing() {
+            Standing::Delayed { due, .. } => Some(due.into()),
+            Standing::Queued { .. } | Standing::Running { .. } | Standing::Ended { .. } | Standing::Buried { .. } => {
+                None
+            }
+        },
+        deadline: submission.and_then(|submission| submission.deadline).map(Time::from),
+        size: submission.map(|submission| submission.size),
+        app: submission.and_then(|submission| submission.app.clone()),
+        traceparent: record.traceparent.clone(),
+        attempts: timeline(record),
+        result,
+        result_bytes,
+        reason: reason(record).map(str::to_owned),
+        error: last_error(record),
+        warning: record.transient.then(|| TRANSIENT.to_owned()),
+    }
+}
+
+/// Why a task is a dead letter, if it is one.
+pub fn reason(record: &TaskRecord) -> Option<&'static str> {
+    match record.standing() {
+        Standing::Ended { end, .. } => match end.verdict {
+            Verdict::DeadLetter { reason } => Some(reason.name()),
+            Verdict::Complete | Verdict::Retry { .. } | Verdict::Cancel => None,
+        },
+        Standing::Buried { burial, .. } => Some(burial.reason.name()),
+        Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } => None,
+    }
+}
+
+/// The last thing that went wrong with a task; nothing once it has succeeded.
+pub fn last_error(record: &TaskRecord) -> Option<String> {
+    if let Standing::Buried { burial, .. } = record.standing() {
+        return Some(burial.error.clone());
+    }
+    let ends = record.attempts.values().rev().filter_map(|attempt| attempt.leading()?.end.as_ref());
+    ends.map(|end| end.outcome.error()).next().flatten()
+}
+
+fn result(record: &TaskRecord) -> (Option<Value>, Option<u64>) {
+    let Standing::Ended { end, .. } = record.standing() else { return (None, None) };
+    match &end.outcome {
+        Outcome::Success { output: Some(Output::Json(value)) } => (Some(value.clone()), None),
+        Outcome::Success { output: Some(Output::Text(text)) } => (Some(Value::String(text.clone())), None),
+        Outcome::Success { output: Some(Output::TooLong(bytes)) } => (None, Some(*bytes)),
+        Outcome::Success { output: None }
+        | Outcome::Retryable { .. }
+        | Outcome::Permanent { .. }
+        | Outcome::Timeout { .. }
+        | Outcome::Cancelled
+        | Outcome::Crashed { .. } => (None, None),
+    }
+}
+
+#[cfg(test)]
+#[path = "task_tests.rs"]
+mod tests;

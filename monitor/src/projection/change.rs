@@ -1,0 +1,188 @@
+//! What a stretch of the log does to what is stored. Pure: what was known goes in, what is to be written comes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use warren_core::{
+    TaskId, Timestamp, WorkerId,
+    event::{Batch, Event},
+    record::TaskRecord,
+};
+
+use super::{
+    entry::Entry,
+    place::{Moves, Place},
+};
+use crate::worker_entry::{Reading, WorkerEntry};
+
+/// Everything that a stretch of the log is about, and so everything that must be known before it can be applied.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Tasks.
+    pub tasks: BTreeSet<TaskId>,
+    /// Workers.
+    pub workers: BTreeSet<WorkerId>,
+    /// Processes that wrote it.
+    pub sources: BTreeSet<String>,
+}
+
+/// What is stored of what is touched, as it is stored.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Records of tasks.
+    pub tasks: BTreeMap<TaskId, Vec<u8>>,
+    /// Entries of workers.
+    pub workers: BTreeMap<WorkerId, Vec<u8>>,
+    /// Sources.
+    pub sources: BTreeMap<String, String>,
+}
+
+/// What is to be written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Records of tasks that differ from what is stored.
+    pub tasks: Vec<(TaskId, Vec<u8>)>,
+    /// What that does to the indexes.
+    pub moves: Moves,
+    /// Entries of workers.
+    pub workers: Vec<(WorkerId, Vec<u8>)>,
+    /// Sources.
+    pub sources: Vec<(String, String)>,
+    /// Batches that are missing before those that were read.
+    pub gaps: u64,
+    /// What is stored and cannot be read; it is written anew from what the log says.
+    pub unreadable: Vec<String>,
+}
+
+/// The last that was seen of a process that writes to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// The number of its last batch.
+    pub seq: u64,
+    /// When that was read.
+    pub at: Timestamp,
+}
+
+impl Source {
+    /// As it is stored.
+    pub fn encode(self) -> String {
+        format!("{} {}", self.seq, self.at.as_millis())
+    }
+
+    /// From what is stored.
+    pub fn decode(text: &str) -> Option<Self> {
+        let (seq, at) = text.split_once(' ')?;
+        Some(Self { seq: seq.parse().ok()?, at: Timestamp::from_millis(at.parse().ok()?) })
+    }
+}
+
+/// What the entries are about.
+pub fn touched(entries: &[Entry]) -> Touched {
+    let mut touched = Touched::default();
+    for batch in entries.iter().filter_map(Entry::batch) {
+        touched.sources.insert(batch.source.clone());
+        for event in &batch.events {
+            touched.tasks.extend(event.task().cloned());
+            touched.workers.extend(worker(event).cloned());
+        }
+    }
+    touched
+}
+
+/// What the entries change, read at `now`.
+pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Reading) -> Changes {
+    let mut changes = Changes::default();
+    let mut tasks = BTreeMap::new();
+    let mut workers = BTreeMap::new();
+    let mut sources = BTreeMap::new();
+    for batch in entries.iter().filter_map(Entry::batch) {
+        changes.follow(batch, known, &mut sources, now);
+        for event in &batch.events {
+            if let Some(task) = event.task() {
+                let task = tasks.entry(task).or_insert_with(|| changes.task(task, known));
+                task.record.apply(event);
+            }
+            if let Some(worker) = worker(event) {
+                let entry = workers.entry(worker).or_insert_with(|| changes.worker(worker, known));
+                entry.apply(event, now, reading);
+            }
+        }
+    }
+    for (id, task) in tasks {
+        let record = encode(&task.record);
+        if known.tasks.get(id) != Some(&record) {
+            changes.moves.add(id, task.before.as_ref(), &Place::of(&task.record));
+            changes.tasks.push((id.clone(), record));
+        }
+    }
+    changes.workers = workers.into_iter().map(|(id, entry)| (id.clone(), encode(&entry))).collect();
+    changes.sources = sources.into_iter().map(|(name, source)| (name.to_owned(), source.encode())).collect();
+    changes
+}
+
+// The worker that an event is about as a process, not as the place where a task runs.
+fn worker(event: &Event) -> Option<&WorkerId> {
+    match event {
+        Event::WorkerStarted(hello) => Some(&hello.worker),
+        Event::Heartbeat(heartbeat) => Some(&heartbeat.worker),
+        Event::WorkerStopped(goodbye) => Some(&goodbye.worker),
+        Event::Submitted(_)
+        | Event::Deferred(_)
+        | Event::Released(_)
+        | Event::Started(_)
+        | Event::Progressed(_)
+        | Event::Returned(_)
+        | Event::Ended(_)
+        | Event::Buried(_)
+        | Event::Unrouted(_)
+        | Event::Unknown => None,
+    }
+}
+
+fn encode(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("records hold no map with keys other than text and numbers")
+}
+
+struct Task {
+    before: Option<Place>,
+    record: TaskRecord,
+}
+
+impl Changes {
+    fn task(&mut self, id: &TaskId, known: &Known) -> Task {
+        match known.tasks.get(id).map(|stored| serde_json::from_slice::<TaskRecord>(stored)) {
+            Some(Ok(record)) => Task { before: Some(Place::of(&record)), record },
+            Some(Err(_)) => {
+                self.unreadable.push(format!("task {id}"));
+                Task { before: None, record: TaskRecord::default() }
+            }
+            None => Task { before: None, record: TaskRecord::default() },
+        }
+    }
+
+    fn worker(&mut self, id: &WorkerId, known: &Known) -> WorkerEntry {
+        match known.workers.get(id).map(|stored| serde_json::from_slice(stored)) {
+            Some(Ok(entry)) => entry,
+            Some(Err(_)) => {
+                self.unreadable.push(format!("worker {id}"));
+                WorkerEntry::default()
+            }
+            None => WorkerEntry::default(),
+        }
+    }
+
+    // A process numbers its batches without holes, and writes one again until it is confirmed. So a higher number than
+    // the next one means a loss, and a lower one a repetition. Where the log begins in the middle, nothing is missed.
+    fn follow<'a>(&mut self, batch: &'a Batch, known: &Known, sources: &mut BTreeMap<&'a str, Source>, now: Timestamp) {
+        let last = sources.get(batch.source.as_str()).copied();
+        let last = last.or_else(|| Source::decode(known.sources.get(&batch.source)?)).map(|source| source.seq);
+        if let Some(last) = last {
+            self.gaps += batch.seq.saturating_sub(last.saturating_add(1));
+        }
+        let seq = last.unwrap_or_default().max(batch.seq);
+        sources.insert(&batch.source, Source { seq, at: now });
+    }
+}
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

@@ -1,0 +1,188 @@
+//! Writing the projection, in transactions that hold only from the cursor at which they began.
+//!
+//! Records, indexes, counts and the new cursor become visible together or not at all. So a second monitor, or a late
+//! one, can never apply anything on top of what it has not seen.
+
+use redis::{Pipeline, aio::MultiplexedConnection};
+use warren_core::{TaskId, Timestamp, WorkerId};
+use warren_runtime::redis::{Error, Store};
+
+use super::{
+    change::{self, Changes, Known, Touched},
+    cursor::{BatchId, Cursor},
+    entry::Entry,
+    place::Moves,
+};
+use crate::worker_entry::Reading;
+
+/// What came of a transaction.
+#[derive(Debug)]
+pub enum Written {
+    /// It holds.
+    Done(Box<Changes>),
+    /// The stored cursor is not the one that was expected: somebody else writes, or the data is gone.
+    Overtaken,
+}
+
+/// The projection, for the one who writes it.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Store,
+    // Of its own: whoever shares a connection also shares what it watches.
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Ledger {
+    /// Not connected yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, connection: None }
+    }
+
+    /// Where it is stored.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The stored cursor; `None` where nothing is stored.
+    pub async fn cursor(&mut self) -> Result<Option<Cursor>, Error> {
+        let key = self.store.keys().cursor();
+        let connection = self.connection().await?;
+        let fields = redis::cmd("HMGET").arg(key).arg(&["offset", "batch"]).query_async(connection).await;
+        Ok(cursor(self.kept(fields)?))
+    }
+
+    /// Applies entries, and moves the cursor from `expected` to the last of them.
+    pub async fn apply(
+        &mut self,
+        expected: Option<&Cursor>,
+        entries: &[Entry],
+        now: Timestamp,
+        reading: Reading,
+    ) -> Result<Written, Error> {
+        let Some(last) = entries.last() else { return Ok(Written::Done(Box::default())) };
+        let result = self.try_apply(expected, entries, &last.cursor, now, reading).await;
+        if result.is_err() {
+            self.connection = None;
+        }
+        result
+    }
+
+    async fn try_apply(
+        &mut self,
+        expected: Option<&Cursor>,
+        entries: &[Entry],
+        next: &Cursor,
+        now: Timestamp,
+        reading: Reading,
+    ) -> Result<Written, Error> {
+        let store = self.store.clone();
+        let keys = store.keys();
+        let connection = self.connection().await?;
+        let mut guard = redis::pipe();
+        guard.cmd("WATCH").arg(keys.cursor()).ignore();
+        guard.cmd("HMGET").arg(keys.cursor()).arg(&["offset", "batch"]);
+        let (stored,): (Fields,) = guard.query_async(connection).await?;
+        if cursor(stored).as_ref() != expected {
+            redis::cmd("UNWATCH").query_async::<()>(connection).await?;
+            return Ok(Written::Overtaken);
+        }
+        let known = read(connection, &store, change::touched(entries)).await?;
+        let changes = change::changes(entries, &known, now, reading);
+        let mut writing = redis::pipe();
+        writing.atomic();
+        write(&mut writing, &store, &changes);
+        writing.cmd("HSET").arg(keys.cursor()).arg("offset").arg(next.offset).arg("batch").arg(next.batch.as_str());
+        // The transaction answers nothing where the cursor has moved meanwhile.
+        let done: Option<redis::Value> = writing.query_async(connection).await?;
+        Ok(if done.is_some() { Written::Done(Box::new(changes)) } else { Written::Overtaken })
+    }
+
+    async fn connection(&mut self) -> Result<&mut MultiplexedConnection, Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.store.own().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    // A connection that failed is not used again.
+    fn kept<T>(&mut self, result: redis::RedisResult<T>) -> Result<T, Error> {
+        if result.is_err() {
+            self.connection = None;
+        }
+        Ok(result?)
+    }
+}
+
+type Stored<T> = Vec<Option<T>>;
+type Fields = (Option<u64>, Option<String>);
+
+fn cursor((offset, batch): Fields) -> Option<Cursor> {
+    Some(Cursor { offset: offset?, batch: BatchId::from_stored(batch?) })
+}
+
+async fn read(connection: &mut MultiplexedConnection, store: &Store, touched: Touched) -> Result<Known, Error> {
+    let keys = store.keys();
+    let Touched { tasks, workers, sources } = touched;
+    let mut reading = redis::pipe();
+    // A command without a key is an error, so whatever is asked for nothing asks for the empty name beside.
+    reading.cmd("MGET").arg(keys.cursor()).arg(tasks.iter().map(|task| keys.task(task)).collect::<Vec<_>>());
+    reading.cmd("HMGET").arg(keys.workers()).arg("").arg(workers.iter().map(WorkerId::as_str).collect::<Vec<_>>());
+    reading.cmd("HMGET").arg(keys.sources()).arg("").arg(sources.iter().collect::<Vec<_>>());
+    let stored: (Stored<Vec<u8>>, Stored<Vec<u8>>, Stored<String>) = reading.query_async(connection).await?;
+    Ok(Known { tasks: pair(tasks, stored.0), workers: pair(workers, stored.1), sources: pair(sources, stored.2) })
+}
+
+fn pair<K: Ord, V>(names: impl IntoIterator<Item = K>, stored: Vec<Option<V>>) -> std::collections::BTreeMap<K, V> {
+    let stored = stored.into_iter().skip(1);
+    names.into_iter().zip(stored).filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn write(writing: &mut Pipeline, store: &Store, changes: &Changes) {
+    let keys = store.keys();
+    for (task, record) in &changes.tasks {
+        writing.cmd("SET").arg(keys.task(task)).arg(record);
+    }
+    index(writing, store, &changes.moves);
+    if !changes.workers.is_empty() {
+        let command = writing.cmd("HSET").arg(keys.workers());
+        for (worker, entry) in &changes.workers {
+            command.arg(worker.as_str()).arg(entry);
+        }
+    }
+    if !changes.sources.is_empty() {
+        let command = writing.cmd("HSET").arg(keys.sources());
+        for (source, value) in &changes.sources {
+            command.arg(source).arg(value);
+        }
+    }
+}
+
+fn index(writing: &mut Pipeline, store: &Store, moves: &Moves) {
+    let keys = store.keys();
+    for (state, tasks) in &moves.departures {
+        leave(writing, &keys.state(*state), tasks);
+    }
+    for (state, tasks) in &moves.arrivals {
+        arrive(writing, &keys.state(*state), tasks);
+    }
+    leave(writing, &keys.limits(), &moves.unlimited);
+    arrive(writing, &keys.limits(), &moves.limits);
+    for (field, by) in &moves.counts {
+        writing.cmd("HINCRBY").arg(keys.counts()).arg(field).arg(*by);
+    }
+}
+
+fn leave(writing: &mut Pipeline, index: &str, tasks: &[TaskId]) {
+    if !tasks.is_empty() {
+        let tasks: Vec<_> = tasks.iter().map(TaskId::as_str).collect();
+        writing.cmd("ZREM").arg(index).arg(tasks);
+    }
+}
+
+fn arrive(writing: &mut Pipeline, index: &str, tasks: &[(TaskId, Timestamp)]) {
+    if !tasks.is_empty() {
+        let tasks: Vec<_> = tasks.iter().map(|(task, at)| (at.as_millis(), task.as_str())).collect();
+        writing.cmd("ZADD").arg(index).arg(tasks);
+    }
+}

@@ -1,0 +1,202 @@
+//! Throws away what has been over for long enough, in bounded steps.
+//!
+//! It runs between the projection's transactions, and its own step is one script that holds only at the projection's
+//! cursor and marks it, so that a monitor that has just taken over notices. The script may run while Redis is full:
+//! otherwise a full Redis would never become emptier.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use redis::{AsyncCommands, Script};
+use tokio::time::Instant;
+use warren_core::{TaskId, TaskState, Timestamp, WorkerId, record::TaskRecord};
+use warren_runtime::redis::{Error, Keys, Store};
+
+use crate::{
+    config::Retention,
+    projection::{Cursor, Source},
+    worker_entry::WorkerEntry,
+};
+
+const STEP: usize = 500;
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+// KEYS: cursor, index of the state, counts, then the records. ARGV: offset and batch expected, then for each record the
+// task, and the field of the count ('' for none).
+const REAP: &str = "#!lua flags=allow-oom
+local at = redis.call('HMGET', KEYS[1], 'offset', 'batch')
+if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] then return -1 end
+local gone = 0
+for i = 4, #KEYS do
+  local task, field = ARGV[2 * i - 5], ARGV[2 * i - 4]
+  if redis.call('ZREM', KEYS[2], task) == 1 then
+    redis.call('UNLINK', KEYS[i])
+    if field ~= '' and redis.call('HINCRBY', KEYS[3], field, -1) == 0 then redis.call('HDEL', KEYS[3], field) end
+    gone = gone + 1
+  end
+end
+redis.call('HINCRBY', KEYS[1], 'reaped', gone)
+return gone";
+
+/// Knows what is too old.
+#[derive(Debug)]
+pub struct Reaper {
+    retention: Retention,
+    swept: Option<Instant>,
+}
+
+/// What a round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Tasks thrown away.
+    pub tasks: u64,
+    /// There is more to do at once.
+    pub more: bool,
+}
+
+impl Reaper {
+    /// As configured.
+    pub fn new(retention: Retention) -> Self {
+        Self { retention, swept: None }
+    }
+
+    /// One step for each state of tasks that are over, and now and then one for workers and sources. Only the one who
+    /// writes the projection may call it, between two transactions.
+    pub async fn round(&mut self, store: &Store, cursor: &Cursor, now: Timestamp) -> Result<Reaped, Error> {
+        let mut reaped = Reaped::default();
+        for (state, kept) in self.kept(store).await? {
+            let tasks = self.due(store, state, kept, now).await?;
+            reaped.more |= tasks.len() == STEP;
+            if !tasks.is_empty() {
+                reaped.tasks += reap(store, cursor, state, &tasks).await?;
+            }
+        }
+        if self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_INTERVAL) {
+            self.sweep(store, now).await?;
+            self.swept = Some(Instant::now());
+        }
+        Ok(reaped)
+    }
+
+    // How many tasks of each state that is over may stay.
+    async fn kept(&self, store: &Store) -> Result<Vec<(TaskState, u64)>, Error> {
+        let (mut connection, keys) = (store.shared(), store.keys());
+        let succeeded: u64 = connection.zcard(keys.state(TaskState::Succeeded)).await?;
+        let cancelled: u64 = connection.zcard(keys.state(TaskState::Cancelled)).await?;
+        let [succeeded, cancelled] = share(self.retention.finished_tasks, [succeeded, cancelled]);
+        Ok(vec![
+            (TaskState::Succeeded, succeeded),
+            (TaskState::Cancelled, cancelled),
+            (TaskState::Dead, u64::MAX),
+            (TaskState::Expired, u64::MAX),
+        ])
+    }
+
+    // The oldest tasks of a state that are too old or too many, up to a step.
+    async fn due(&self, store: &Store, state: TaskState, kept: u64, now: Timestamp) -> Result<Vec<TaskId>, Error> {
+        let (mut connection, key) = (store.shared(), store.keys().state(state));
+        let age = match state {
+            TaskState::Dead | TaskState::Expired => self.retention.dead,
+            TaskState::Succeeded
+            | TaskState::Cancelled
+            | TaskState::Queued
+            | TaskState::Delayed
+            | TaskState::Running => self.retention.finished,
+        };
+        let number: u64 = connection.zcard(&key).await?;
+        let excess = usize::try_from(number.saturating_sub(kept)).unwrap_or(STEP).min(STEP);
+        let before = now.minus(age).as_millis();
+        let mut tasks: Vec<String> = connection.zrangebyscore_limit(&key, "-inf", before, 0, step()).await?;
+        if tasks.len() < excess {
+            tasks = connection.zrange(&key, 0, isize::try_from(excess).unwrap_or(0) - 1).await?;
+        }
+        Ok(tasks.iter().filter_map(|id| TaskId::parse(id).ok()).collect())
+    }
+
+    async fn sweep(&self, store: &Store, now: Timestamp) -> Result<(), Error> {
+        let (mut connection, keys) = (store.shared(), store.keys());
+        let before = now.minus(self.retention.workers);
+        let workers: BTreeMap<String, Vec<u8>> = connection.hgetall(keys.workers()).await?;
+        let gone: Vec<_> =
+            workers.into_iter().filter(|(id, entry)| is_gone(id, entry, before)).map(|(id, _)| id).collect();
+        if !gone.is_empty() {
+            connection.hdel::<_, _, ()>(keys.workers(), gone).await?;
+        }
+        let sources: BTreeMap<String, String> = connection.hgetall(keys.sources()).await?;
+        let old = |text: &String| Source::decode(text).is_none_or(|source| source.at < before);
+        let gone: Vec<_> = sources.into_iter().filter(|(_, text)| old(text)).map(|(name, _)| name).collect();
+        if !gone.is_empty() {
+            connection.hdel::<_, _, ()>(keys.sources(), gone).await?;
+        }
+        Ok(())
+    }
+}
+
+fn step() -> isize {
+    isize::try_from(STEP).expect("the constant is small")
+}
+
+// A worker that is neither seen nor readable is of no use to anybody.
+fn is_gone(id: &str, entry: &[u8], before: Timestamp) -> bool {
+    let entry = serde_json::from_slice::<WorkerEntry>(entry);
+    WorkerId::parse(id).is_err() || entry.map_or(true, |entry| entry.received < before)
+}
+
+// What each may keep of a room for all, so that the one that takes most gives most.
+fn share(room: u64, [a, b]: [u64; 2]) -> [u64; 2] {
+    let half = room / 2;
+    if a.saturating_add(b) <= room {
+        [a, b]
+    } else if a <= half {
+        [a, room - a]
+    } else if b <= half {
+        [room - b, b]
+    } else {
+        [room - half, half]
+    }
+}
+
+async fn reap(store: &Store, cursor: &Cursor, state: TaskState, tasks: &[TaskId]) -> Result<u64, Error> {
+    let (mut connection, keys) = (store.shared(), store.keys());
+    let names: Vec<_> = tasks.iter().map(|task| keys.task(task)).collect();
+    let records: Vec<Option<Vec<u8>>> = connection.mget(&names).await?;
+    let script = Script::new(REAP);
+    let mut call = script.key(keys.cursor());
+    call.key(keys.state(state)).key(keys.counts());
+    call.arg(cursor.offset).arg(cursor.batch.as_str());
+    for ((task, name), record) in tasks.iter().zip(names).zip(records) {
+        call.key(name).arg(task.as_str()).arg(count(state, record.as_deref()).unwrap_or_default());
+    }
+    let gone: i64 = call.invoke_async(&mut connection).await?;
+    Ok(u64::try_from(gone).unwrap_or_default())
+}
+
+fn count(state: TaskState, record: Option<&[u8]>) -> Option<String> {
+    let record: TaskRecord = serde_json::from_slice(record?).ok()?;
+    Some(Keys::count_field(&record.about()?.queue, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_one_makes_room() {
+        for (room, numbers, kept) in [
+            (10, [3, 4], [3, 4]),
+            (10, [30, 4], [6, 4]),
+            (10, [3, 40], [3, 7]),
+            (10, [30, 40], [5, 5]),
+            (0, [1, 1], [0, 0]),
+        ] {
+            assert_eq!(share(room, numbers), kept, "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_heard_of_for_long_is_gone() {
+        let entry = br#"{"received":1000}"#;
+        assert!(is_gone("w", entry, Timestamp::from_millis(1_001)));
+        assert!(!is_gone("w", entry, Timestamp::from_millis(1_000)));
+        assert!(is_gone("w", b"nonsense", Timestamp::default()));
+    }
+}

@@ -1,0 +1,96 @@
+//! The running monitor: its parts, wired, started and ended in order.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+use warren_runtime::{
+    Shutdown, Uplink,
+    amqp::{Connector, Names, Topology, session::chain},
+    clock,
+    http::{self, Server},
+    readiness::Readiness,
+    redis::{Keys, Store},
+};
+
+use crate::{
+    api,
+    config::{Config, PORT},
+    duties::Duties,
+    leader::Candidate,
+    metrics::Metrics,
+};
+
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs a monitor until it is told to end.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let process = clock::process_name();
+    let names = Names::new(&config.namespace);
+    let store = Store::new(&config.redis, Keys::new(&config.namespace))?;
+    let readiness = Readiness::default();
+    let latch = Arc::new(readiness.latch("projection"));
+    let registry = http::Metrics::new();
+    let metrics = Metrics::new(&registry);
+
+    let view = api::View::new(&config, &process, store.clone());
+    let server = Server::bind(&config.http, PORT, api::routes(view), readiness, registry).await?;
+    let server = server.with_open(api::page::routes());
+
+    info!(process, version = env!("CARGO_PKG_VERSION"), "starting");
+    let connector = Connector::new(config.amqp.clone(), &process);
+    let uplink = Uplink::start(connector.clone(), &names, &process, None);
+    let candidate = Candidate::new(store.clone(), &process, latch.clone(), metrics.clone());
+    let topology = Topology::new(names, &config.amqp);
+    let duties = Duties { config, process, connector, topology, store: store.clone(), uplink, latch, metrics };
+
+    let shutdown = Shutdown::default();
+    let silence = CancellationToken::new();
+    let serving = TaskTracker::new();
+    serving.spawn(server.run(silence.clone()));
+    serving.spawn(check_eviction(store, shutdown.drain.clone()));
+    let signals = TaskTracker::new();
+    signals.spawn(listen(shutdown.clone()));
+
+    let leading = candidate.run(shutdown.drain.clone(), |stop| duties.perform(stop));
+    tokio::select! {
+        () = leading => {}
+        () = shutdown.abort.cancelled() => warn!("stopping without giving back the lease"),
+    }
+    duties.uplink.close().await;
+    silence.cancel();
+    shutdown.finish(&serving, GRACE).await;
+    shutdown.abort.cancel();
+    signals.close();
+    signals.wait().await;
+    info!("ended");
+    Ok(())
+}
+
+async fn listen(shutdown: Shutdown) {
+    if let Err(error) = shutdown.on_signals().await {
+        error!(%error, "cannot listen to signals");
+    }
+}
+
+// Redis may come later than we do, so this asks until it is answered.
+async fn check_eviction(store: Store, drain: CancellationToken) {
+    let policy = loop {
+        match store.eviction().await {
+            Ok(policy) => break policy,
+            Err(error) => tracing::debug!(error = chain(&error), "Redis was not asked for its policy"),
+        }
+        if drain.run_until_cancelled(tokio::time::sleep(Duration::from_secs(2))).await.is_none() {
+            return;
+        }
+    };
+    match policy.as_deref() {
+        Some("noeviction") => {}
+        Some(policy) => error!(
+            policy,
+            "Redis throws keys away without a word when its memory is full, and what is shown will be wrong: set \
+             maxmemory-policy noeviction"
+        ),
+        None => warn!("Redis does not tell its maxmemory-policy: make sure that it is noeviction"),
+    }
+}
