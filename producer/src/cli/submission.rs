@@ -59,13 +59,14 @@ impl Submission {
         let signals = stop.clone().on_signals();
         tokio::pin!(results, signals);
 
+        let wanted = replies.is_some();
         let mut handing_in = true;
         let mut patience = None;
         let mut why = Cow::Borrowed("the wait was interrupted");
         while handing_in || (replies.is_some() && !self.outstanding.is_empty()) {
             tokio::select! {
                 result = results.next(), if handing_in => match result {
-                    Some((number, result)) => self.handed_in(number, result, replies.is_some())?,
+                    Some((number, result)) => self.handed_in(number, result, wanted)?,
                     None => {
                         handing_in = false;
                         patience = wait.map(|wait| Instant::now() + wait);
@@ -101,14 +102,14 @@ impl Submission {
         Ok(self.report.all_well() && !stop.drain.is_cancelled())
     }
 
-    fn handed_in(&mut self, number: u64, result: Result<TaskId, Refusal>, waiting: bool) -> std::io::Result<()> {
+    fn handed_in(&mut self, number: u64, result: Result<TaskId, Refusal>, wanted: bool) -> std::io::Result<()> {
         match result {
             Ok(id) => {
                 self.failures_in_a_row = 0;
                 self.report.accepted(&id)?;
                 match self.early.remove(&id) {
                     Some(reply) => self.report.ended(&reply)?,
-                    None if waiting => drop(self.outstanding.insert(id)),
+                    None if wanted => drop(self.outstanding.insert(id)),
                     None => {}
                 }
             }
