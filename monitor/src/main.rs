@@ -31,7 +31,14 @@ enum Command {
 fn main() -> ExitCode {
     tls::install();
     let arguments = Arguments::parse();
-    match run(arguments) {
+    let config: Config = match config::load(&config::Sources::new(arguments.config)) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("warren-monitor: {problems}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(arguments.command, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("warren-monitor: {error:#}");
@@ -41,9 +48,8 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config: Config = config::load(&config::Sources::new(arguments.config))?;
-    match arguments.command {
+async fn run(command: Option<Command>, config: Config) -> anyhow::Result<()> {
+    match command {
         None | Some(Command::Serve) => {
             telemetry::install(&config.log)?;
             service::serve(config).await

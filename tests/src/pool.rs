@@ -143,7 +143,7 @@ impl Service {
     pub async fn count(&self, state: TaskState, count: u64) {
         until(&format!("{count} tasks are {state}"), PATIENCE * 2, async || {
             let overview = self.get("/api/overview").await?;
-            let seen = &overview["tasks"][state.name()];
+            let seen = &overview["states"][state.name()];
             if *seen == count { Ok(()) } else { Err(overview.to_string()) }
         })
         .await;

@@ -91,7 +91,7 @@ async fn a_worker_whose_connections_are_closed_runs_nothing_twice_and_comes_back
     let (pool, broker) = (Pool::new(), Broker::connect().await);
     let monitor = pool.monitor().await;
     let worker_process = pool.worker(&worker(&pool, "")).await;
-    let id = monitor.get("/api/workers").await.unwrap()[0]["id"].as_str().unwrap().to_owned();
+    let id = monitor.get("/api/workers").await.unwrap()["workers"][0]["id"].as_str().unwrap().to_owned();
     broker.publish("", &pool.queue(), message("counted", "cut"), &payload(&pool, "cut", 8.0)).await;
     monitor.task("cut", TaskState::Running).await;
     close_connections(&id).await;
@@ -184,7 +184,7 @@ async fn four_workers_share_the_work_and_are_all_shown() {
     }
     monitor.count(TaskState::Succeeded, 40).await;
     let shown = monitor.get("/api/workers").await.unwrap();
-    assert_eq!(shown.as_array().unwrap().len(), 4, "{shown}");
+    assert_eq!(shown["workers"].as_array().unwrap().len(), 4, "{shown}");
     let mut used = std::collections::BTreeSet::new();
     for n in 0..40 {
         let task = monitor.get(&format!("/api/tasks/s{n}")).await.unwrap();

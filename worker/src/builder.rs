@@ -95,6 +95,9 @@ impl Builder {
         tls::install();
         let worker = self.build()?;
         telemetry::install(&worker.config.log)?;
+        for problem in worker.config.handler_problems() {
+            tracing::error!("{problem}: its tasks will fail");
+        }
         for finding in check::timeouts(&worker) {
             tracing::warn!("{}", finding.detail);
         }

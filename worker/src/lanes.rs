@@ -88,8 +88,9 @@ impl Lanes {
         }
     }
 
-    /// Takes nothing more, and gives back what no slot has taken yet.
-    pub async fn close(mut self) {
+    /// Takes nothing more, and gives back what no slot has taken yet. The channels stay open, for on them what runs is
+    /// acknowledged.
+    pub async fn stop(&mut self) {
         for line in &mut self.lines {
             let tag = line.consumer.tag();
             if let Err(error) = line.channel.basic_cancel(tag, BasicCancelOptions::default()).await {

@@ -57,10 +57,6 @@ impl Pool {
                 error = link.broken() => Err(error),
             };
             self.latch.missing("no connection to consume on");
-            if shutdown.drain.is_cancelled() {
-                // The connection stays until everything that runs on its deliveries has been acknowledged.
-                self.finish(&running, shutdown).await;
-            }
             sessions.ended(link, ended).await;
         }
         self.finish(&running, shutdown).await;
@@ -85,7 +81,9 @@ impl Pool {
             self.dispatch(slot, taken?, slots, running).await;
         }
         self.latch.missing("shutting down");
-        lanes.close().await;
+        lanes.stop().await;
+        // The connection stays until everything that runs on its deliveries has been acknowledged.
+        self.finish(running, shutdown).await;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::Router;
+use futures::future::join_all;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 use warren_core::{Kind, WorkerId, worker::Hello};
@@ -120,7 +121,9 @@ impl Worker {
         components.spawn(server.run(last.clone()));
         components.spawn(heart.run(last.clone()));
         components.spawn(forwarder.run(shutdown.drain.clone()));
+        let handlers: Vec<_> = pool.desk.assignments.kinds.values().map(|kind| kind.handler.clone()).collect();
         pool.run(&shutdown).await;
+        join_all(handlers.iter().map(|handler| handler.close())).await;
         last.cancel();
         components.close();
         components.wait().await;

@@ -80,6 +80,11 @@ impl Context {
 pub trait Handler: Send + Sync + 'static {
     /// Runs one attempt to its end.
     fn run<'a>(&'a self, job: &'a Job, context: &'a Context) -> BoxFuture<'a, Outcome>;
+
+    /// Lets go of what it keeps between attempts. Called once, when the worker ends and nothing runs any more.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A handler, shared by all slots.

@@ -152,6 +152,10 @@ impl Handler for Process {
     fn run<'a>(&'a self, job: &'a Job, context: &'a Context) -> BoxFuture<'a, Outcome> {
         self.execute(job, context).boxed()
     }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Process::close(self).boxed()
+    }
 }
 
 impl Pause {
