@@ -59,6 +59,18 @@ impl Pool {
         path.display().to_string()
     }
 
+    /// The configuration of a kind `gate`, whose task holds its slot until [`Pool::open_gate`].
+    pub fn gate(&self) -> String {
+        let open = self.folder.join("open").display().to_string();
+        let script = self.file("gate.sh", &format!("while [ ! -e {open} ]; do sleep 0.02; done"));
+        format!("[handlers.gate]\ntype = 'command'\ncommand = ['sh', '{script}']\n")
+    }
+
+    /// Lets the tasks of kind `gate` end.
+    pub fn open_gate(&self) {
+        self.file("open", "");
+    }
+
     /// Starts a worker, and waits until it is ready. `configuration` is the text of its TOML file.
     pub async fn worker(&self, configuration: &str) -> Service {
         self.worker_program("warren-worker", configuration).await

@@ -56,12 +56,13 @@ async fn a_message_straight_to_the_queue_without_id_is_adopted() {
 #[tokio::test]
 async fn higher_priorities_start_first() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
-    let (_worker, monitor) = (pool.worker("slots = 1").await, pool.monitor().await);
-    broker.publish("", &pool.queue(), message("sleep", "busy"), br#"{"ms":1500}"#).await;
+    let (_worker, monitor) = (pool.worker(&format!("slots = 1\n{}", pool.gate())).await, pool.monitor().await);
+    broker.publish("", &pool.queue(), message("gate", "busy"), b"").await;
     monitor.task("busy", TaskState::Running).await;
     for (id, priority) in [("low", 0), ("middle", 4), ("above", 200), ("high", 8), ("middle2", 4)] {
         broker.publish("", &pool.queue(), message("sleep", id).with_priority(priority), br#"{"ms":5}"#).await;
     }
+    pool.open_gate();
     monitor.count(TaskState::Succeeded, 6).await;
     let mut starts = Vec::new();
     for id in ["low", "middle2", "middle", "above", "high"] {
@@ -126,9 +127,9 @@ async fn a_queue_that_is_deleted_under_its_consumer_comes_back() {
 #[tokio::test]
 async fn queues_share_a_slot_in_proportion_to_their_weights() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
-    let configuration = "slots = 1\n[[queues]]\nname = 'heavy'\nweight = 3\n[[queues]]\nname = 'light'\n";
-    let (_worker, monitor) = (pool.worker(configuration).await, pool.monitor().await);
-    broker.publish(&pool.names().tasks(), "heavy", message("sleep", "busy"), br#"{"ms":1500}"#).await;
+    let queues = "slots = 1\n[[queues]]\nname = 'heavy'\nweight = 3\n[[queues]]\nname = 'light'\n";
+    let (_worker, monitor) = (pool.worker(&format!("{queues}{}", pool.gate())).await, pool.monitor().await);
+    broker.publish(&pool.names().tasks(), "heavy", message("gate", "busy"), b"").await;
     monitor.task("busy", TaskState::Running).await;
     for n in 0..12 {
         for queue in ["heavy", "light"] {
@@ -136,6 +137,7 @@ async fn queues_share_a_slot_in_proportion_to_their_weights() {
             broker.publish(&pool.names().tasks(), queue, task, br#"{"ms":20}"#).await;
         }
     }
+    pool.open_gate();
     monitor.count(TaskState::Succeeded, 25).await;
     let mut starts = Vec::new();
     for n in 0..12 {

@@ -48,13 +48,14 @@ async fn started(monitor: &warren_tests::pool::Service, ids: &[&str]) -> Vec<Str
 
 async fn honours_priorities(client: impl Fn(&Pool) -> Command) {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
-    let (_worker, monitor) = (pool.worker("slots = 1").await, pool.monitor().await);
-    broker.publish("", &pool.queue(), message("sleep", "busy"), br#"{"ms":4000}"#).await;
+    let (_worker, monitor) = (pool.worker(&format!("slots = 1\n{}", pool.gate())).await, pool.monitor().await);
+    broker.publish("", &pool.queue(), message("gate", "busy"), b"").await;
     monitor.task("busy", TaskState::Running).await;
     for (id, priority) in [("low", "1"), ("high", "9"), ("middle", "5")] {
         let arguments = ["--kind", "sleep", "--payload", r#"{"ms":5}"#, "--id", id, "--priority", priority];
         enqueue(client(&pool), &pool, &arguments);
     }
+    pool.open_gate();
     assert_eq!(started(&monitor, &["low", "high", "middle"]).await, ["high", "middle", "low"]);
     let task: Value = monitor.task("high", TaskState::Succeeded).await;
     assert_eq!((&task["kind"], &task["priority"]), (&Value::from("sleep"), &Value::from(9)));

@@ -37,7 +37,8 @@ pub struct Config {
     pub namespace: QueueName,
     /// How many attempts run at the same time; by default one for each core.
     pub slots: u32,
-    /// How many deliveries the broker sends ahead; by default as many as there are slots.
+    /// How many deliveries of a queue are held at once, those that run included; by default as many as there are slots,
+    /// and one more where there are several queues.
     pub prefetch: Option<u16>,
     /// The queues to take from; by default `default` alone.
     pub queues: Vec<QueueConfig>,
@@ -109,9 +110,11 @@ impl Config {
         self.defaults.over(&PolicyConfig::default()).policy()
     }
 
-    /// How many deliveries the broker sends ahead.
+    /// How many deliveries of a queue are held at once, those that run included. Without one to spare, a queue has none
+    /// waiting at the moment a slot falls free, and its weight would count for nothing beside another queue's.
     pub fn prefetch(&self) -> u16 {
-        self.prefetch.unwrap_or_else(|| u16::try_from(self.slots).unwrap_or(u16::MAX))
+        let spare = u32::from(self.queues.len() > 1);
+        self.prefetch.unwrap_or_else(|| u16::try_from(self.slots + spare).unwrap_or(u16::MAX))
     }
 
     /// The queues with their weights.

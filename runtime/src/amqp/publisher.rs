@@ -185,7 +185,7 @@ impl PublisherLoop {
     async fn live(&self, link: &Link, stop: &CancellationToken) -> Result<(), Error> {
         let channel = link.publishing_channel().await?;
         // What broke the last channel says nothing of this one.
-        drop(self.broken.notified().now_or_never());
+        let _: Option<()> = self.broken.notified().now_or_never();
         let mut blocked = link.blocked();
         self.current.send_replace(Some(Line { channel, blocked: blocked.clone() }));
         let readiness = async {
