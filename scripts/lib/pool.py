@@ -147,8 +147,7 @@ def alike(number, kind, payload):
 
 def enqueue(producer, tasks):
     """Gives a batch to the gateway; it answers once the broker has confirmed. Returns the tasks' ids."""
-    answer = request(f"{producer}/tasks", tasks, timeout=60)
-    return [task["id"] for task in answer["tasks"]]
+    return [task["id"] for task in request(f"{producer}/tasks", tasks, timeout=60)]
 
 
 def read_ids(path):
@@ -177,7 +176,7 @@ def state_of(monitor, id):
 
 def living(monitor):
     answer = known(lambda: request(f"{monitor}/api/workers")["workers"]) or []
-    return [worker for worker in answer if worker["state"] not in ("lost", "stopped")]
+    return [worker for worker in answer if worker["health"] == "alive"]
 
 
 def count_succeeded(monitor):
