@@ -17,7 +17,8 @@ native_programs() {
   local AMQP_URL='' REDIS_URL='' n port=$WORKER_PORT
   # shellcheck source=/dev/null
   . "$SERVERS/servers.env"
-  export WARREN_AMQP__URL=$AMQP_URL
+  # What deploy/rabbitmq.conf allows: a worker cannot ask the broker for it.
+  export WARREN_AMQP__URL=$AMQP_URL WARREN_AMQP__CONSUMER_TIMEOUT=24h
   program producer "127.0.0.1:$PRODUCER_PORT" '' "$BIN/warren-producer" serve
   export WARREN_REDIS__URL=$REDIS_URL
   program monitor "127.0.0.1:$MONITOR_PORT" '' "$BIN/warren-monitor" serve
