@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Attempt, Outcome, Reason, TaskState, Timestamp, Verdict,
+    Attempt, Outcome, Reason, TaskState, Timestamp, Verdict, WorkerId,
     event::{About, Buried, Deferred, Ended, Event, Progressed, Released, Returned, Run, Started, Submitted},
 };
 
@@ -79,9 +79,9 @@ pub struct AttemptRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Which one.
-    #[serde(flatten)]
+    #[serde(flatten, with = "StoredRun")]
     pub run: Run,
-    /// When it will be ended if it has not ended by itself; `None` if its start was not seen.
+    /// While it runs: when it will be ended if it has not ended by itself. `None` if its start was not seen.
     #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Timestamp>,
     /// How far it was, and when it said so.
@@ -101,12 +101,38 @@ pub struct End {
     /// When.
     #[serde(rename = "t")]
     pub at: Timestamp,
-    /// How.
-    #[serde(flatten)]
+    /// How; what most tasks come to is not written out.
+    #[serde(rename = "o", default = "plain_success", skip_serializing_if = "is_plain_success")]
     pub outcome: Outcome,
     /// What follows.
-    #[serde(flatten)]
+    #[serde(rename = "v", default = "complete", skip_serializing_if = "is_complete")]
     pub verdict: Verdict,
+}
+
+// A run by its stored names.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Run")]
+struct StoredRun {
+    #[serde(rename = "s")]
+    started: Timestamp,
+    #[serde(rename = "w")]
+    worker: WorkerId,
+}
+
+fn plain_success() -> Outcome {
+    Outcome::success(None)
+}
+
+fn is_plain_success(outcome: &Outcome) -> bool {
+    *outcome == plain_success()
+}
+
+fn complete() -> Verdict {
+    Verdict::Complete
+}
+
+fn is_complete(verdict: &Verdict) -> bool {
+    *verdict == complete()
 }
 
 /// Why an attempt was never made.
@@ -299,7 +325,9 @@ impl TaskRecord {
         }
         let run = Run { started: e.at, worker: e.worker.clone() };
         let run = self.attempt(e.attempt).run(&run);
-        run.limit = run.limit.max(Some(e.limit));
+        if run.end.is_none() {
+            run.limit = run.limit.max(Some(e.limit));
+        }
     }
 
     fn progressed(&mut self, e: &Progressed) {
@@ -322,6 +350,7 @@ impl TaskRecord {
         self.describe(e.at, &e.about);
         let end = End { at: e.at, outcome: e.outcome.clone(), verdict: e.verdict };
         let run = self.attempt(e.attempt).run(&e.run);
+        run.limit = None;
         if run.end.as_ref().is_none_or(|known| end.rank() < known.rank()) {
             run.end = Some(end);
         }

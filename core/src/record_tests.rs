@@ -132,6 +132,9 @@ fn a_record_stays_small_and_says_what_it_is() {
     let events = [submitted(1_769_860_800_000, None), started(1, "4f1c2a7b9d01-7f3a", 1_769_860_800_001)];
     let text = serde_json::to_string(&record(&events)).unwrap();
     insta::assert_snapshot!(text);
+    let ended = ended(1, run("4f1c2a7b9d01-7f3a", 1_769_860_800_001), 1_769_860_800_009, Verdict::Complete);
+    let text = serde_json::to_string(&record(&[&events[..], &[ended]].concat())).unwrap();
+    insta::assert_snapshot!("a_finished_record", text);
 }
 
 #[test]
