@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 use warren_core::event::{self, Event};
 
 use crate::amqp::{Names, Outgoing, Publisher, message::PERSISTENT};
@@ -14,6 +14,7 @@ const EVENTS_IN_A_BATCH: usize = 256;
 const BYTES_IN_A_BATCH: usize = 1 << 20;
 const WAITING: usize = 4 * EVENTS_IN_A_BATCH;
 const LAST_WORDS: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The event cannot be written any more: the process is ending.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,9 +135,14 @@ impl EventWriter {
     async fn insist(&self, message: &Outgoing) {
         let mut wait = Duration::from_millis(50);
         while let Err(error) = self.publisher.publish(message).await {
-            warn!(%error, "events are not in the log yet");
+            // The first process of a pool writes before another part of it has declared the log.
+            if wait < LONGEST_WAIT {
+                debug!(%error, "events are not in the log yet");
+            } else {
+                warn!(%error, "events are not in the log yet");
+            }
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(1));
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 }
