@@ -4,7 +4,7 @@ use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use warren_core::Outcome;
 
@@ -88,24 +88,6 @@ fn millis(duration: Duration) -> u64 {
 fn panicked(panic: &(dyn Any + Send)) -> Outcome {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Outcome::retryable(format!("the handler panicked: {}", text.unwrap_or("(no text)")))
-}
-
-/// Waits a little longer each time something that must succeed has failed.
-#[derive(Debug)]
-pub struct Patience(Duration);
-
-impl Patience {
-    /// From the shortest wait on.
-    pub fn new() -> Self {
-        Self(Duration::from_millis(50))
-    }
-
-    /// Waits, unless `abort` is cancelled: then false.
-    pub async fn wait(&mut self, abort: &CancellationToken) -> bool {
-        let wait = self.0;
-        self.0 = (wait * 2).min(Duration::from_secs(2));
-        abort.run_until_cancelled(sleep(wait)).await.is_some()
-    }
 }
 
 #[cfg(test)]

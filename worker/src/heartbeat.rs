@@ -1,6 +1,6 @@
 //! A worker tells that it is there, how loaded it is, and what it runs.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ pub struct Heart {
     /// What has ended.
     pub metrics: Metrics,
     /// Whether the worker consumes.
-    pub readiness: Arc<Readiness>,
+    pub readiness: Readiness,
     /// Whether it is about to end.
     pub drain: CancellationToken,
 }

@@ -23,6 +23,7 @@ mod desk;
 mod execution;
 pub mod handler;
 mod lanes;
+mod patience;
 mod pool;
 mod reading;
 mod settlement;

@@ -21,7 +21,7 @@ use warren_runtime::{
     event_log::EventLog,
 };
 
-use crate::{execution::Patience, reading::Work};
+use crate::{patience::Patience, reading::Work};
 
 /// What becomes of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

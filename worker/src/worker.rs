@@ -85,7 +85,7 @@ impl Worker {
             log: uplink.log.clone(),
             board: board.clone(),
             metrics: metrics.clone(),
-            readiness: Arc::new(readiness.clone()),
+            readiness: readiness.clone(),
             drain: shutdown.drain.clone(),
         };
         let forwarder = Forwarder {
