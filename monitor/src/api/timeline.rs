@@ -46,7 +46,7 @@ pub struct RunView {
     pub retry_due: Option<Time>,
     /// What the handler last said of how far it is.
     pub progress: Option<Value>,
-    /// When it will be, or would have been, ended by force.
+    /// While it runs: when it will be ended by force.
     pub limit: Option<Time>,
     /// When its worker gave it back unfinished, at a shutdown.
     pub returned: Option<Time>,

@@ -43,12 +43,12 @@ impl Ledger {
         &self.store
     }
 
-    /// The stored cursor; `None` where nothing is stored.
+    /// The stored cursor; `None` where nothing is stored. From here on a new connection is used.
     pub async fn cursor(&mut self) -> Result<Option<Cursor>, Error> {
         let key = self.store.keys().cursor();
-        let connection = self.connection().await?;
-        let fields = redis::cmd("HMGET").arg(key).arg(&["offset", "batch"]).query_async(connection).await;
-        Ok(cursor(self.kept(fields)?))
+        let connection = self.connection.insert(self.store.own().await?);
+        let fields = redis::cmd("HMGET").arg(key).arg(&["offset", "batch"]).query_async(connection).await?;
+        Ok(cursor(fields))
     }
 
     /// Applies entries, and moves the cursor from `expected` to the last of them.
@@ -60,24 +60,13 @@ impl Ledger {
         reading: Reading,
     ) -> Result<Written, Error> {
         let Some(last) = entries.last() else { return Ok(Written::Done(Box::default())) };
-        let result = self.try_apply(expected, entries, &last.cursor, now, reading).await;
-        if result.is_err() {
-            self.connection = None;
-        }
-        result
-    }
-
-    async fn try_apply(
-        &mut self,
-        expected: Option<&Cursor>,
-        entries: &[Entry],
-        next: &Cursor,
-        now: Timestamp,
-        reading: Reading,
-    ) -> Result<Written, Error> {
+        let next = &last.cursor;
         let store = self.store.clone();
         let keys = store.keys();
-        let connection = self.connection().await?;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(store.own().await?),
+        };
         let mut guard = redis::pipe();
         guard.cmd("WATCH").arg(keys.cursor()).ignore();
         guard.cmd("HMGET").arg(keys.cursor()).arg(&["offset", "batch"]);
@@ -95,22 +84,6 @@ impl Ledger {
         // The transaction answers nothing where the cursor has moved meanwhile.
         let done: Option<redis::Value> = writing.query_async(connection).await?;
         Ok(if done.is_some() { Written::Done(Box::new(changes)) } else { Written::Overtaken })
-    }
-
-    async fn connection(&mut self) -> Result<&mut MultiplexedConnection, Error> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.store.own().await?,
-        };
-        Ok(self.connection.insert(connection))
-    }
-
-    // A connection that failed is not used again.
-    fn kept<T>(&mut self, result: redis::RedisResult<T>) -> Result<T, Error> {
-        if result.is_err() {
-            self.connection = None;
-        }
-        Ok(result?)
     }
 }
 

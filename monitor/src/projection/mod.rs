@@ -46,6 +46,7 @@ const BYTES_AT_ONCE: usize = 4 << 20;
 // How long the log may keep back a message of ours that it has confirmed.
 const SILENCE: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+const REASON: usize = 200;
 const REDIS_AWAY: Duration = Duration::from_secs(1);
 
 /// Reads the log and keeps the projection, for one term of leadership.
@@ -111,10 +112,12 @@ impl Projector {
                 }
                 Interruption::Silent => warn!("the event log keeps back what was written to it: reading anew"),
                 interruption @ (Interruption::Redis(_) | Interruption::NotAStream(_)) => {
+                    // Redis names every command of a refused transaction.
+                    let reason: String = amqp::session::chain(&interruption).chars().take(REASON).collect();
                     if !mem::replace(&mut told, true) {
-                        error!(error = amqp::session::chain(&interruption), "cannot project");
+                        warn!(error = reason, "cannot project");
                     }
-                    self.latch.missing(interruption.to_string());
+                    self.latch.missing(reason);
                     sleep(REDIS_AWAY).await;
                     continue;
                 }
@@ -125,6 +128,8 @@ impl Projector {
 
     async fn follow(&mut self, link: &Link, from: &mut From) -> Result<Infallible, Interruption> {
         let mut cursor = self.ledger.cursor().await?;
+        // Before anything else: in a Redis that is full, this is all that can be done, and all that helps.
+        self.reap(cursor.as_ref()).await?;
         let start = match (&cursor, &from) {
             (Some(cursor), From::Stored) => Start::At(cursor.offset),
             (Some(_), From::Beginning) | (None, _) => Start::First,

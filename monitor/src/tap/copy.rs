@@ -27,20 +27,6 @@ pub enum Meaning {
         /// What is to be written, if the message says enough.
         event: Option<Box<Event>>,
     },
-    /// The same, and the queue is gone.
-    Stranded {
-        /// The queue.
-        queue: QueueName,
-        /// What would have been written.
-        event: Option<Box<Event>>,
-    },
-}
-
-impl Meaning {
-    /// Of a submission that has reached its queue.
-    pub fn of(event: Option<Box<Event>>) -> Self {
-        event.map_or(Self::Nothing("the worker that takes it will report it"), Self::Fact)
-    }
 }
 
 /// Reads a copy.
@@ -190,7 +176,7 @@ mod tests {
                     assert!(buried && event.attempt.get() == 3 && event.reason == Reason::Expired);
                 }
                 Meaning::Nothing(_) => assert!(!buried),
-                other => panic!("{other:?}"),
+                Meaning::Submission { queue, .. } => panic!("{queue}"),
             }
         }
     }

@@ -51,6 +51,14 @@ pub struct Tap {
     pub metrics: Metrics,
 }
 
+// What is to be done with a copy before it is acknowledged.
+#[derive(Debug)]
+enum Duty {
+    Nothing(&'static str),
+    Record(Box<Event>),
+    Strand(QueueName, Option<Box<Event>>),
+}
+
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
@@ -96,18 +104,24 @@ impl Tap {
     async fn take_in(&self, link: &Link, destinations: &mut Destinations, arrived: &[Delivery]) -> Result<(), Error> {
         let names = self.topology.names();
         let now = clock::now();
-        let mut meanings = Vec::with_capacity(arrived.len());
+        let mut duties = Vec::with_capacity(arrived.len());
         for delivery in arrived {
-            let mut meaning = meaning(delivery, names, now);
-            if let Meaning::Submission { queue, event } = meaning {
-                let exists = destinations.exists(link, &names.queue(&queue)).await?;
-                meaning = if exists { Meaning::of(event) } else { Meaning::Stranded { queue, event } };
-            }
-            meanings.push(meaning);
+            duties.push(match meaning(delivery, names, now) {
+                Meaning::Nothing(why) => Duty::Nothing(why),
+                Meaning::Fact(event) => Duty::Record(event),
+                Meaning::Submission { queue, event } => {
+                    if !destinations.exists(link, &names.queue(&queue)).await? {
+                        Duty::Strand(queue, event)
+                    } else if let Some(event) = event {
+                        Duty::Record(event)
+                    } else {
+                        Duty::Nothing("the worker that takes it will report it")
+                    }
+                }
+            });
         }
         // All at once, so that the log takes them as one batch.
-        let results =
-            join_all(arrived.iter().zip(meanings).map(|(delivery, meaning)| self.carry_out(delivery, meaning)));
+        let results = join_all(arrived.iter().zip(duties).map(|(delivery, duty)| self.carry_out(delivery, duty)));
         let mut again = false;
         for (delivery, result) in arrived.iter().zip(results.await) {
             let done = match result {
@@ -126,16 +140,14 @@ impl Tap {
         Ok(())
     }
 
-    async fn carry_out(&self, delivery: &Delivery, meaning: Meaning) -> Result<(), Failed> {
-        match meaning {
-            Meaning::Nothing(why) => debug!(why, key = %delivery.routing_key, "a copy says nothing"),
-            Meaning::Fact(event) => {
+    async fn carry_out(&self, delivery: &Delivery, duty: Duty) -> Result<(), Failed> {
+        match duty {
+            Duty::Nothing(why) => debug!(why, key = %delivery.routing_key, "a copy says nothing"),
+            Duty::Record(event) => {
                 self.log.record(&event).await?;
                 self.metrics.tapped.inc();
             }
-            Meaning::Submission { queue, event } | Meaning::Stranded { queue, event } => {
-                self.strand(delivery, &queue, event.as_deref()).await?;
-            }
+            Duty::Strand(queue, event) => self.strand(delivery, &queue, event.as_deref()).await?,
         }
         Ok(())
     }
