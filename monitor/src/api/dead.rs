@@ -73,7 +73,7 @@ pub struct DeadLetter {
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
     responses(
-        (status = 200, body = DeadLetters),
+        (status = 200, description = "What is known", body = DeadLetters),
         (status = 422, description = "A parameter cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )

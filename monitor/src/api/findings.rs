@@ -49,7 +49,7 @@ pub struct FindingView {
 #[utoipa::path(
     get,
     path = "/api/findings",
-    responses((status = 200, body = Findings), (status = 503, description = "Redis does not answer"))
+    responses((status = 200, description = "What is known", body = Findings), (status = 503, description = "Redis does not answer"))
 )]
 pub async fn findings(State(view): State<View>) -> Result<Json<Findings>, Failure> {
     Ok(Json(Findings { findings: view.findings().await? }))

@@ -78,7 +78,7 @@ impl Healths {
 #[utoipa::path(
     get,
     path = "/api/overview",
-    responses((status = 200, body = Overview), (status = 503, description = "Redis does not answer"))
+    responses((status = 200, description = "What is known", body = Overview), (status = 503, description = "Redis does not answer"))
 )]
 pub async fn overview(State(view): State<View>) -> Result<Json<Overview>, Failure> {
     let now = clock::now();

@@ -82,7 +82,7 @@ impl States {
 #[utoipa::path(
     get,
     path = "/api/queues",
-    responses((status = 200, body = Queues), (status = 503, description = "Redis does not answer"))
+    responses((status = 200, description = "What is known", body = Queues), (status = 503, description = "Redis does not answer"))
 )]
 pub async fn queues(State(view): State<View>) -> Result<Json<Queues>, Failure> {
     Ok(Json(view.queues().await?))

@@ -67,7 +67,7 @@ pub struct TaskView {
     path = "/api/tasks/{id}",
     params(("id" = String, Path, description = "The task's id, percent-encoded")),
     responses(
-        (status = 200, body = TaskView),
+        (status = 200, description = "What is known", body = TaskView),
         (status = 404, description = "Nothing is known of it"),
         (status = 503, description = "Redis does not answer"),
     )

@@ -66,7 +66,7 @@ pub struct TaskItem {
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
     responses(
-        (status = 200, body = Tasks),
+        (status = 200, description = "What is known", body = Tasks),
         (status = 422, description = "A parameter cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )

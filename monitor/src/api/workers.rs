@@ -90,7 +90,7 @@ impl From<&warren_core::worker::Running> for RunningView {
 #[utoipa::path(
     get,
     path = "/api/workers",
-    responses((status = 200, body = Workers), (status = 503, description = "Redis does not answer"))
+    responses((status = 200, description = "What is known", body = Workers), (status = 503, description = "Redis does not answer"))
 )]
 pub async fn workers(State(view): State<View>) -> Result<Json<Workers>, Failure> {
     let now = clock::now();
@@ -104,7 +104,7 @@ pub async fn workers(State(view): State<View>) -> Result<Json<Workers>, Failure>
     path = "/api/workers/{id}",
     params(("id" = String, Path, description = "The worker's id")),
     responses(
-        (status = 200, body = WorkerView),
+        (status = 200, description = "What is known", body = WorkerView),
         (status = 404, description = "Nothing is known of it"),
         (status = 503, description = "Redis does not answer"),
     )
