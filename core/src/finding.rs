@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, TaskId, Timestamp, WorkerId,
-    record::{Standing, TaskRecord},
+    Attempt, Standing, TaskId, Timestamp, WorkerId,
+    record::TaskRecord,
     worker::{Health, Running, WorkerRecord},
 };
 

@@ -28,6 +28,7 @@ pub mod weights;
 // Facts, and the state that they add up to.
 pub mod event;
 pub mod record;
+mod standing;
 mod state;
 pub mod worker;
 
@@ -40,6 +41,7 @@ pub use name::InvalidName;
 pub use outcome::{Outcome, Output};
 pub use priority::Priority;
 pub use redelivery::{Redelivery, consider};
+pub use standing::Standing;
 pub use state::TaskState;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use verdict::{Reason, Verdict, judge};

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Kind, Priority, QueueName, TaskId, WorkerId};
+use crate::{Kind, Priority, QueueName, TaskId, TaskState, WorkerId};
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)

@@ -6,10 +6,7 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use warren_core::{
-    Outcome, TaskId, TaskState,
-    record::{Standing, TaskRecord},
-};
+use warren_core::{Outcome, Standing, TaskId, TaskState, record::TaskRecord};
 
 use super::{
     View,

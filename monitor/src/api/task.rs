@@ -7,10 +7,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use warren_core::{
-    Outcome, Output, TaskId, Verdict,
-    record::{Standing, TaskRecord},
-};
+use warren_core::{Outcome, Output, Standing, TaskId, Verdict, record::TaskRecord};
 use warren_runtime::http::Problem;
 
 use super::{

@@ -6,10 +6,7 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use warren_core::{
-    TaskId, TaskState,
-    record::{Standing, TaskRecord},
-};
+use warren_core::{Standing, TaskId, TaskState, record::TaskRecord};
 
 use super::{View, failure::Failure, filter::Filter, scan, task::last_error, time::Time, timeline::counting};
 

@@ -1,0 +1,108 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::retry::Backoff;
+
+const NOW: u64 = 1_769_860_800_000;
+
+fn read(headers: &[(&str, Value)]) -> Result<Task, Invalid> {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let incoming = Incoming { kind: Some("echo".into()), headers, ..Incoming::default() };
+    parse(&incoming, &QueueName::default(), Timestamp::from_millis(NOW))
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+#[test]
+fn a_plain_message_is_a_task() {
+    let task = parse(&Incoming::default(), &QueueName::default(), Timestamp::from_millis(NOW)).unwrap();
+    assert_eq!((task.id, task.kind, task.attempt), (None, None, Attempt::FIRST));
+}
+
+#[test]
+fn the_property_wins_over_the_header() {
+    let task = read(&[("task", text("other"))]).unwrap();
+    assert_eq!(task.kind.unwrap().as_str(), "echo");
+}
+
+#[test]
+fn numbers_may_be_text() {
+    for value in [Value::Integer(1500), text("1500"), text(" 1500 ")] {
+        let task = read(&[("delay", value.clone()), ("timeout", value.clone()), ("max_attempts", value)]).unwrap();
+        assert_eq!(task.wait, Some(Wait::For(Duration::from_millis(1500))));
+        assert_eq!(task.overrides.timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(task.overrides.max_attempts.map(NonZeroU32::get), Some(1500));
+    }
+}
+
+#[test]
+fn eta_comes_in_both_shapes() {
+    let eta = Some(Wait::Until(Timestamp::from_millis(NOW + 1_000)));
+    assert_eq!(read(&[("eta", text("2026-01-31T12:00:01Z"))]).unwrap().wait, eta);
+    assert_eq!(read(&[("eta", Value::Integer(1_769_860_801_000))]).unwrap().wait, eta);
+}
+
+#[test]
+fn a_backoff_is_read() {
+    let task = read(&[("backoff", text("fixed:250"))]).unwrap();
+    assert_eq!(task.overrides.backoff, Some(Backoff::Fixed(Duration::from_millis(250))));
+}
+
+#[test]
+fn every_problem_is_named_at_once() {
+    let invalid = read(&[
+        ("delay", text("soon")),
+        ("eta", text("tomorrow")),
+        ("max_attempts", Value::Integer(0)),
+        ("timeout", Value::Integer(-1)),
+        ("backoff", Value::Other("decimal")),
+        ("warren-attempt", Value::Integer(0)),
+    ])
+    .unwrap_err();
+    insta::assert_snapshot!(invalid.to_string().replace("; ", "\n"));
+}
+
+#[test]
+fn what_is_readable_of_a_bad_message_is_kept() {
+    let invalid = read(&[("delay", text("soon"))]).unwrap_err();
+    assert_eq!(invalid.kind.unwrap().as_str(), "echo");
+}
+
+#[test]
+fn both_waits_or_one_too_far_ahead_are_refused() {
+    assert!(read(&[("delay", Value::Integer(5)), ("eta", Value::Integer(5))]).is_err());
+    assert!(read(&[("eta", text("2028-01-01T00:00:00Z"))]).is_err());
+    assert!(read(&[("delay", Value::Integer(i64::MAX))]).is_err());
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        ".{0,40}".prop_map(Value::Text),
+        any::<i64>().prop_map(Value::Integer),
+        any::<bool>().prop_map(Value::Flag),
+        Just(Value::Other("table")),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_message_makes_it_panic_and_bad_ones_name_a_field(
+        kind in proptest::option::of(".{0,120}"),
+        message_id in proptest::option::of(".{0,220}"),
+        priority in proptest::option::of(any::<u8>()),
+        values in proptest::collection::vec(any_value(), 12),
+    ) {
+        let names = [
+            header::TASK, header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF,
+            header::ATTEMPT, header::DEADLINE, header::SUBMITTED, header::CHECK, header::CRASHED, header::TRACEPARENT,
+        ];
+        let headers = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
+        let incoming = Incoming { kind, message_id, priority, headers };
+        if let Err(invalid) = parse(&incoming, &QueueName::default(), Timestamp::from_millis(NOW)) {
+            prop_assert!(!invalid.problems.is_empty());
+            prop_assert!(invalid.to_string().len() < 4096);
+        }
+    }
+}
