@@ -134,7 +134,7 @@ async fn queues_share_a_slot_in_proportion_to_their_weights() {
     for n in 0..12 {
         for queue in ["heavy", "light"] {
             let task = message("sleep", &format!("{queue}{n}"));
-            broker.publish(&pool.names().tasks(), queue, task, br#"{"ms":20}"#).await;
+            broker.publish(&pool.names().tasks(), queue, task, br#"{"ms":60}"#).await;
         }
     }
     pool.open_gate();

@@ -37,8 +37,8 @@ pub struct Config {
     pub namespace: QueueName,
     /// How many attempts run at the same time; by default one for each core.
     pub slots: u32,
-    /// How many deliveries of a queue are held at once, those that run included; by default as many as there are slots,
-    /// and one more where there are several queues.
+    /// How many deliveries of a queue are held at once; by default as many as there are slots, and more where there are
+    /// several queues.
     pub prefetch: Option<u16>,
     /// The queues to take from; by default `default` alone.
     pub queues: Vec<QueueConfig>,
@@ -110,11 +110,12 @@ impl Config {
         self.defaults.over(&PolicyConfig::default()).policy()
     }
 
-    /// How many deliveries of a queue are held at once, those that run included. Without one to spare, a queue has none
-    /// waiting at the moment a slot falls free, and its weight would count for nothing beside another queue's.
+    /// How many deliveries of a queue are held at once, from their arrival to their acknowledgement. With several queues
+    /// there must be one to spare beside those that run and those whose outcome is being made safe: a queue that has
+    /// none waiting when a slot falls free is passed over, whatever its weight.
     pub fn prefetch(&self) -> u16 {
-        let spare = u32::from(self.queues.len() > 1);
-        self.prefetch.unwrap_or_else(|| u16::try_from(self.slots + spare).unwrap_or(u16::MAX))
+        let held = if self.queues.len() > 1 { 2 * self.slots + 1 } else { self.slots };
+        self.prefetch.unwrap_or_else(|| u16::try_from(held).unwrap_or(u16::MAX))
     }
 
     /// The queues with their weights.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lapin::message::Delivery;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 use warren_core::{
@@ -55,12 +56,13 @@ impl Desk {
         self.assignments.read(&taken.delivery, &taken.queue, clock::now())
     }
 
-    /// Sees a delivery through to its acknowledgement.
-    pub async fn handle(self: Arc<Self>, taken: Taken, read: Result<Work, Box<Refusal>>) {
+    /// Sees a delivery through to its acknowledgement. The slot falls free when the handler has ended: making its outcome
+    /// safe is waiting, not work, and bounded by the prefetch.
+    pub async fn handle(self: Arc<Self>, taken: Taken, read: Result<Work, Box<Refusal>>, slot: OwnedSemaphorePermit) {
         match read {
             Ok(work) => {
                 let span = info_span!("attempt", task.id = %work.id, task.kind = %work.kind, queue = %taken.queue, attempt = %work.task.attempt);
-                self.work(&taken, &work).instrument(span).await;
+                self.work(&taken, &work, slot).instrument(span).await;
             }
             Err(refusal) => {
                 let fate = self.refuse(&taken.delivery, &refusal).await;
@@ -69,7 +71,7 @@ impl Desk {
         }
     }
 
-    async fn work(&self, taken: &Taken, work: &Work) {
+    async fn work(&self, taken: &Taken, work: &Work, slot: OwnedSemaphorePermit) {
         let delivery = &taken.delivery;
         let now = clock::now();
         let due = work.task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
@@ -85,7 +87,7 @@ impl Desk {
                 Decision::Run
             };
             match decision {
-                Decision::Run => return self.run(taken, work).await,
+                Decision::Run => return self.run(taken, work, slot).await,
                 Decision::CarryOut(end) => {
                     debug!("it has ended before: only its verdict is carried out");
                     self.settlement.carry_out(work, delivery, &end.outcome, end.verdict, end.at, true).await
@@ -132,7 +134,7 @@ impl Desk {
         self.settlement.deliver(&route.address(copy, &self.settlement.names, now)).await
     }
 
-    async fn run(&self, taken: &Taken, work: &Work) {
+    async fn run(&self, taken: &Taken, work: &Work, slot: OwnedSemaphorePermit) {
         let delivery = &taken.delivery;
         let started = clock::now();
         let entered = self.board.enter(&work.id, work.task.attempt, &work.kind, started, delivery.acker.clone());
@@ -142,7 +144,9 @@ impl Desk {
         };
         let run = Run { started, worker: self.me.clone() };
         let fate = if self.announce(taken, work, &run).await {
-            match self.execute(work, delivery, &run).await {
+            let execution = self.execute(work, delivery, &run).await;
+            drop(slot);
+            match execution {
                 Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome).await,
                 Execution::Interrupted => self.give_back(work, run).await,
             }

@@ -102,10 +102,7 @@ impl Pool {
             slot.merge(slots.clone().acquire_many_owned(further).await.expect("slots are never closed"));
         }
         let desk = self.desk.clone();
-        running.spawn(async move {
-            desk.handle(taken, read).await;
-            drop(slot);
-        });
+        running.spawn(desk.handle(taken, read, slot));
     }
 
     async fn finish(&self, running: &TaskTracker, shutdown: &Shutdown) {
