@@ -5,7 +5,7 @@ use std::time::Duration;
 use warren_core::QueueName;
 use warren_runtime::amqp::{self, PublishError};
 
-use crate::field::{Invalid, Problem};
+use crate::field::Invalid;
 
 /// Why a task was not handed in, as far as is known.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,6 @@ impl Error {
             PublishError::Blocked => Self::Blocked,
             PublishError::Disconnected => Self::Disconnected,
             PublishError::TooLarge(size) => Self::TooLarge { size, limit },
-            PublishError::TooLong { field } => Self::Invalid(Problem::new(field, "expected at most 255 bytes").into()),
         }
     }
 

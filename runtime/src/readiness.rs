@@ -47,11 +47,6 @@ impl Latch {
         self.set(false, reason.into());
     }
 
-    /// Whether it is met.
-    pub fn is_met(&self) -> bool {
-        self.readiness.0.lock().expect("no panic while the conditions are locked")[self.index].met
-    }
-
     fn set(&self, met: bool, reason: String) {
         let mut conditions = self.readiness.0.lock().expect("no panic while the conditions are locked");
         conditions[self.index].met = met;

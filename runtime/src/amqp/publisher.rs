@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::join_all};
+use futures::FutureExt;
 use lapin::{Channel, Confirmation, options::BasicPublishOptions};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -50,12 +50,6 @@ pub enum PublishError {
     /// It is larger than every supported broker takes.
     #[error("a body of {0} bytes is too large: at most {LARGEST_BODY}")]
     TooLarge(usize),
-    /// A name in it is longer than the protocol allows.
-    #[error("{field} is too long: at most 255 bytes")]
-    TooLong {
-        /// Which property.
-        field: &'static str,
-    },
 }
 
 impl PublishError {
@@ -63,7 +57,7 @@ impl PublishError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Nacked { .. } | Self::TimedOut(_) | Self::Blocked | Self::Disconnected => true,
-            Self::Returned { .. } | Self::TooLarge(_) | Self::TooLong { .. } => false,
+            Self::Returned { .. } | Self::TooLarge(_) => false,
         }
     }
 }
@@ -126,11 +120,6 @@ impl Publisher {
         }
     }
 
-    /// Publishes many at once, within the window; the results are in the order of the messages.
-    pub async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<(), PublishError>> {
-        join_all(messages.iter().map(|message| self.publish(message))).await
-    }
-
     /// Whether a publish would wait now, and for what.
     pub fn obstacle(&self) -> Option<PublishError> {
         match &*self.current.borrow() {
@@ -138,12 +127,6 @@ impl Publisher {
             Some(line) if *line.blocked.borrow() => Some(PublishError::Blocked),
             Some(_) => None,
         }
-    }
-
-    /// Returns when there is a connection. Cancel safe.
-    pub async fn connected(&self) -> Result<(), PublishError> {
-        let mut current = self.current.clone();
-        current.wait_for(Option::is_some).await.map(drop).map_err(|_| PublishError::Disconnected)
     }
 
     async fn send(&self, channel: &Channel, message: &Outgoing) -> Result<(), PublishError> {
