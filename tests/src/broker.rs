@@ -42,12 +42,21 @@ pub fn headers(entries: &[(&str, Value)]) -> FieldTable {
 impl Broker {
     /// Connects to the broker of this test run.
     pub async fn connect() -> Self {
-        let url = servers::amqp();
-        let connecting = Connection::connect(&url, ConnectionProperties::default());
+        Self::at(&servers::amqp()).await
+    }
+
+    /// Connects to the broker of this address.
+    pub async fn at(url: &str) -> Self {
+        let connecting = Connection::connect(url, ConnectionProperties::default());
         let connection = connecting.await.expect("the test's broker answers");
         let channel = connection.create_channel().await.expect("a channel");
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
         Self { channel, connection }
+    }
+
+    /// A channel of its own.
+    pub async fn channel(&self) -> Channel {
+        self.connection.create_channel().await.expect("a channel")
     }
 
     /// Publishes a message and waits for the broker's confirm.
@@ -60,7 +69,7 @@ impl Broker {
 
     /// How many messages are ready in a queue; `None` if there is no such queue.
     pub async fn depth(&self, queue: &str) -> Option<u32> {
-        let channel = self.connection.create_channel().await.expect("a channel");
+        let channel = self.channel().await;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await;
         declared.ok().map(|queue| queue.message_count())

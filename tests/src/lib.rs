@@ -2,15 +2,24 @@
 //!
 //! `scripts/test` starts RabbitMQ and Redis once and says where they are; each test works in a namespace of its own there.
 
+pub mod books;
 pub mod broker;
+pub mod fault;
 pub mod http;
+pub mod ledger;
 pub mod pool;
 pub mod process;
+pub mod proxy;
 pub mod servers;
+pub mod stage;
+pub mod stand;
 pub mod timeline;
 pub mod wait;
 
 pub use broker::Broker;
 pub use pool::Pool;
 pub use process::Process;
+pub use proxy::{Proxy, Wire};
+pub use stage::Stage;
+pub use stand::Stand;
 pub use wait::until;

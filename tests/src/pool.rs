@@ -6,7 +6,7 @@ use serde_json::Value;
 use warren_core::{QueueName, TaskState};
 use warren_runtime::amqp::Names;
 
-use crate::{Process, http, servers, until};
+use crate::{Process, Stand, http, servers, until};
 
 /// Long enough for a loaded machine, short enough to notice a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,6 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Pool {
     namespace: QueueName,
     folder: PathBuf,
+    amqp: String,
+    redis: String,
 }
 
 /// A process with its HTTP address.
@@ -28,13 +30,23 @@ pub struct Service {
 }
 
 impl Pool {
-    /// A namespace that nobody else uses.
+    /// A namespace that nobody else uses, on the servers of this test run.
     pub fn new() -> Self {
+        Self::at(&servers::amqp(), &servers::redis())
+    }
+
+    /// The same on servers of the test's own.
+    pub fn on(stand: &Stand) -> Self {
+        Self::at(stand.amqp(), stand.redis())
+    }
+
+    /// The same on the servers at these addresses.
+    pub fn at(amqp: &str, redis: &str) -> Self {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let namespace = QueueName::parse(&format!("t{}", &id[8..])).expect("hexadecimal digits are valid");
         let folder = std::env::temp_dir().join(format!("warren-test-{namespace}"));
         std::fs::create_dir_all(&folder).expect("a folder for the test's files");
-        Self { namespace, folder }
+        Self { namespace, folder, amqp: amqp.to_owned(), redis: redis.to_owned() }
     }
 
     /// The names of its queues.
@@ -112,8 +124,8 @@ impl Pool {
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("WARREN_NAMESPACE", self.namespace.to_string()),
-            ("WARREN_AMQP__URL", servers::amqp()),
-            ("WARREN_REDIS__URL", servers::redis()),
+            ("WARREN_AMQP__URL", self.amqp.clone()),
+            ("WARREN_REDIS__URL", self.redis.clone()),
         ]
     }
 }

@@ -68,6 +68,23 @@ impl Process {
         self.child.try_wait().expect("a child of ours").is_some()
     }
 
+    /// The largest resident size that it has had so far, in KiB; `None` if it has ended.
+    pub fn peak(&self) -> Option<u64> {
+        self.memory("VmHWM")
+    }
+
+    /// Its resident size, in KiB; `None` if it has ended.
+    pub fn resident(&self) -> Option<u64> {
+        self.memory("VmRSS")
+    }
+
+    // proc(5), /proc/PID/status.
+    fn memory(&self, name: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
     /// What it has printed.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

@@ -1,0 +1,317 @@
+//! Everything that the mixture breaks, and how it is mended.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    Broker, Stage, Wire,
+    broker::{headers, message},
+    ledger::Ledger,
+    stand::Alarm,
+};
+
+/// Something that breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A worker dies in the middle of its tasks.
+    WorkerKilled,
+    /// A worker is asked to end, and dies while it drains.
+    WorkerKilledDraining,
+    /// A worker stops for a while, longer than its heartbeats may be missed, and goes on.
+    WorkerFrozen,
+    /// A task kills every worker that runs it.
+    Poison,
+    /// Foreign messages that are wrong in every field.
+    Malformed,
+    /// A producer dies in the middle of a batch.
+    ProducerKilled,
+    /// The broker is restarted in good order.
+    BrokerRestarted,
+    /// The broker dies.
+    BrokerKilled,
+    /// The broker stops for a while.
+    BrokerFrozen,
+    /// The broker closes every connection.
+    ConnectionsClosed,
+    /// The wire to the broker is cut.
+    BrokerCut,
+    /// Every connection to the broker stays, and nothing comes through any more.
+    BrokerHalfOpen,
+    /// The wire to the broker is slow.
+    BrokerSlow,
+    /// The broker is short of memory.
+    MemoryAlarm,
+    /// The broker is short of disk.
+    DiskAlarm,
+    /// The task queue takes nothing more.
+    QueueFull,
+    /// Redis is restarted in good order.
+    RedisRestarted,
+    /// Redis dies.
+    RedisKilled,
+    /// Redis forgets everything.
+    RedisFlushed,
+    /// Redis stops for a while.
+    RedisFrozen,
+    /// Redis cannot be reached.
+    RedisCut,
+    /// The wire to Redis is slow.
+    RedisSlow,
+    /// Redis is out of memory.
+    RedisFull,
+    /// The monitor that projects dies.
+    MonitorKilled,
+    /// The monitor that projects stops for longer than its lease.
+    MonitorFrozen,
+}
+
+/// What a fault keeps busy: two faults at once must not mend each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The broker or the wire to it.
+    Broker,
+    /// Redis or the wire to it.
+    Redis,
+    /// The workers.
+    Workers,
+    /// The monitors.
+    Monitors,
+    /// The producers, and foreign clients.
+    Producers,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 25] = [
+        Self::WorkerKilled,
+        Self::WorkerKilledDraining,
+        Self::WorkerFrozen,
+        Self::Poison,
+        Self::Malformed,
+        Self::ProducerKilled,
+        Self::BrokerRestarted,
+        Self::BrokerKilled,
+        Self::BrokerFrozen,
+        Self::ConnectionsClosed,
+        Self::BrokerCut,
+        Self::BrokerHalfOpen,
+        Self::BrokerSlow,
+        Self::MemoryAlarm,
+        Self::DiskAlarm,
+        Self::QueueFull,
+        Self::RedisRestarted,
+        Self::RedisKilled,
+        Self::RedisFlushed,
+        Self::RedisFrozen,
+        Self::RedisCut,
+        Self::RedisSlow,
+        Self::RedisFull,
+        Self::MonitorKilled,
+        Self::MonitorFrozen,
+    ];
+
+    /// What the report calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WorkerKilled => "worker killed",
+            Self::WorkerKilledDraining => "worker killed while draining",
+            Self::WorkerFrozen => "worker frozen",
+            Self::Poison => "poison task",
+            Self::Malformed => "malformed messages",
+            Self::ProducerKilled => "producer killed",
+            Self::BrokerRestarted => "broker restarted",
+            Self::BrokerKilled => "broker killed",
+            Self::BrokerFrozen => "broker frozen",
+            Self::ConnectionsClosed => "all connections closed",
+            Self::BrokerCut => "broker cut off",
+            Self::BrokerHalfOpen => "broker half open",
+            Self::BrokerSlow => "broker slow",
+            Self::MemoryAlarm => "memory alarm",
+            Self::DiskAlarm => "disk alarm",
+            Self::QueueFull => "task queue full",
+            Self::RedisRestarted => "Redis restarted",
+            Self::RedisKilled => "Redis killed",
+            Self::RedisFlushed => "Redis flushed",
+            Self::RedisFrozen => "Redis frozen",
+            Self::RedisCut => "Redis cut off",
+            Self::RedisSlow => "Redis slow",
+            Self::RedisFull => "Redis out of memory",
+            Self::MonitorKilled => "monitor killed",
+            Self::MonitorFrozen => "monitor frozen",
+        }
+    }
+
+    /// What it keeps busy.
+    pub fn part(self) -> Part {
+        match self {
+            Self::WorkerKilled | Self::WorkerKilledDraining | Self::WorkerFrozen | Self::Poison => Part::Workers,
+            Self::Malformed | Self::ProducerKilled => Part::Producers,
+            Self::BrokerRestarted
+            | Self::BrokerKilled
+            | Self::BrokerFrozen
+            | Self::ConnectionsClosed
+            | Self::BrokerCut
+            | Self::BrokerHalfOpen
+            | Self::BrokerSlow
+            | Self::MemoryAlarm
+            | Self::DiskAlarm
+            | Self::QueueFull => Part::Broker,
+            Self::RedisRestarted
+            | Self::RedisKilled
+            | Self::RedisFlushed
+            | Self::RedisFrozen
+            | Self::RedisCut
+            | Self::RedisSlow
+            | Self::RedisFull => Part::Redis,
+            Self::MonitorKilled | Self::MonitorFrozen => Part::Monitors,
+        }
+    }
+
+    /// Whether no worker can consume while it lasts, so that each must say so and come back by itself.
+    pub fn stops_consumption(self) -> bool {
+        match self {
+            Self::BrokerRestarted
+            | Self::BrokerKilled
+            | Self::BrokerFrozen
+            | Self::BrokerCut
+            | Self::BrokerHalfOpen => true,
+            Self::WorkerKilled
+            | Self::WorkerKilledDraining
+            | Self::WorkerFrozen
+            | Self::Poison
+            | Self::Malformed
+            | Self::ProducerKilled
+            | Self::ConnectionsClosed
+            | Self::BrokerSlow
+            | Self::MemoryAlarm
+            | Self::DiskAlarm
+            | Self::QueueFull
+            | Self::RedisRestarted
+            | Self::RedisKilled
+            | Self::RedisFlushed
+            | Self::RedisFrozen
+            | Self::RedisCut
+            | Self::RedisSlow
+            | Self::RedisFull
+            | Self::MonitorKilled
+            | Self::MonitorFrozen => false,
+        }
+    }
+
+    /// Breaks it. `draw` chooses among what there is.
+    pub async fn strike(self, stage: &mut Stage, draw: usize) -> Struck {
+        let chosen = match self {
+            Self::MonitorKilled | Self::MonitorFrozen => stage.leader().await.unwrap_or(0),
+            Self::ProducerKilled => draw % stage.producers.len().max(1),
+            _ => draw % stage.workers.len().max(1),
+        };
+        match self {
+            Self::WorkerKilled => stage.workers[chosen].process.kill(),
+            Self::WorkerKilledDraining => stage.workers[chosen].process.terminate(),
+            Self::WorkerFrozen => stage.workers[chosen].process.freeze(),
+            Self::Poison => hand_in_foreign(stage, "poison", &format!("poison-{draw}")).await,
+            Self::Malformed => hand_in_malformed(stage, draw).await,
+            Self::ProducerKilled => stage.producers[chosen].kill(),
+            Self::BrokerRestarted => stage.stand.stop_broker().await,
+            Self::BrokerKilled => stage.stand.kill_broker().await,
+            Self::BrokerFrozen => stage.stand.freeze_broker().await,
+            Self::ConnectionsClosed => stage.stand.close_connections().await,
+            Self::BrokerCut => stage.amqp.set(Wire::Cut),
+            Self::BrokerHalfOpen => stage.amqp.set(Wire::Silent),
+            Self::BrokerSlow => stage.amqp.set(Wire::Slow(Duration::from_millis(100))),
+            Self::MemoryAlarm => stage.stand.raise_alarm(Alarm::Memory).await,
+            Self::DiskAlarm => stage.stand.raise_alarm(Alarm::Disk).await,
+            Self::QueueFull => fill(stage).await,
+            Self::RedisRestarted => stage.stand.stop_redis(),
+            Self::RedisKilled => stage.stand.kill_redis(),
+            Self::RedisFlushed => drop(stage.stand.redis_command(&["FLUSHALL"]).await),
+            Self::RedisFrozen => stage.stand.freeze_redis(),
+            Self::RedisCut => stage.redis.set(Wire::Cut),
+            Self::RedisSlow => stage.redis.set(Wire::Slow(Duration::from_millis(300))),
+            Self::RedisFull => drop(stage.stand.redis_command(&["CONFIG", "SET", "maxmemory", "1mb"]).await),
+            Self::MonitorKilled => stage.monitors[chosen].process.kill(),
+            Self::MonitorFrozen => stage.monitors[chosen].process.freeze(),
+        }
+        Struck { fault: self, chosen }
+    }
+}
+
+/// A fault that is in force.
+#[derive(Debug, Clone, Copy)]
+pub struct Struck {
+    /// What broke.
+    pub fault: Fault,
+    chosen: usize,
+}
+
+impl Struck {
+    /// Mends it. What died is started again by [`Stage::tend`].
+    pub async fn mend(self, stage: &mut Stage) {
+        match self.fault {
+            Fault::WorkerKilled
+            | Fault::Poison
+            | Fault::Malformed
+            | Fault::ProducerKilled
+            | Fault::ConnectionsClosed
+            | Fault::RedisFlushed
+            | Fault::MonitorKilled => {}
+            Fault::WorkerKilledDraining => stage.workers[self.chosen].process.kill(),
+            Fault::WorkerFrozen => stage.workers[self.chosen].process.thaw(),
+            Fault::BrokerRestarted | Fault::BrokerKilled | Fault::RedisRestarted | Fault::RedisKilled => {
+                drop(stage.stand.restore().await);
+            }
+            Fault::BrokerFrozen => stage.stand.thaw_broker().await,
+            Fault::BrokerCut | Fault::BrokerHalfOpen | Fault::BrokerSlow => stage.amqp.set(Wire::Open),
+            Fault::MemoryAlarm => stage.stand.clear_alarm(Alarm::Memory).await,
+            Fault::DiskAlarm => stage.stand.clear_alarm(Alarm::Disk).await,
+            Fault::QueueFull => drop(stage.stand.manage(Method::DELETE, POLICY, None).await),
+            Fault::RedisFrozen => stage.stand.thaw_redis(),
+            Fault::RedisCut | Fault::RedisSlow => stage.redis.set(Wire::Open),
+            Fault::RedisFull => drop(stage.stand.redis_command(&["CONFIG", "SET", "maxmemory", "0"]).await),
+            Fault::MonitorFrozen => stage.monitors[self.chosen].process.thaw(),
+        }
+    }
+}
+
+const POLICY: &str = "/api/policies/%2f/full";
+
+async fn fill(stage: &Stage) {
+    let pattern = format!("^{}$", stage.pool.queue().replace('.', "\\."));
+    let limit = json!({"max-length": 1, "overflow": "reject-publish"});
+    let policy = json!({"pattern": pattern, "definition": limit, "apply-to": "queues"});
+    let set = stage.stand.manage(Method::PUT, POLICY, Some(&policy)).await;
+    assert!(set.is_some(), "the broker takes the policy");
+}
+
+// As any AMQP client would, and written down as confirmed.
+async fn hand_in_foreign(stage: &Stage, kind: &str, id: &str) {
+    let broker = Broker::at(stage.stand.amqp()).await;
+    broker.publish(&stage.pool.names().tasks(), "default", message(kind, id), b"{}").await;
+    confirmed(stage, id);
+}
+
+async fn hand_in_malformed(stage: &Stage, draw: usize) {
+    let broker = Broker::at(stage.stand.amqp()).await;
+    let tasks = stage.pool.names().tasks();
+    let wrong = [
+        ("delay", json!("soon")),
+        ("eta", json!("yesterday")),
+        ("max_attempts", json!(0)),
+        ("timeout", json!("-1")),
+        ("backoff", json!("linear")),
+    ];
+    for (field, value) in wrong {
+        let id = format!("malformed-{draw}-{field}");
+        let properties = message("ledger", &id).with_headers(headers(&[(field, value)]));
+        broker.publish(&tasks, "default", properties, b"{}").await;
+        confirmed(stage, &id);
+    }
+    hand_in_foreign(stage, "nobody-knows", &format!("malformed-{draw}-kind")).await;
+}
+
+fn confirmed(stage: &Stage, id: &str) {
+    let ledger = Ledger::open(&stage.books.confirmed).expect("the ledger can be opened");
+    ledger.write(id).expect("the ledger takes a line");
+}

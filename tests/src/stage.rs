@@ -1,0 +1,253 @@
+//! A whole pool under load on servers of its own, every process of which is started again when it dies, as a supervisor
+//! would; and every wire of which goes through a proxy.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde_json::Value;
+use warren_core::QueueName;
+
+use crate::{
+    Broker, Pool, Process, Proxy, Stand,
+    books::{Balance, Books},
+    ledger,
+    pool::Service,
+    until,
+};
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Workers.
+    pub workers: usize,
+    /// Monitors.
+    pub monitors: usize,
+    /// Producers.
+    pub producers: usize,
+    /// Tasks a second of each producer.
+    pub rate: u32,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { workers: 3, monitors: 2, producers: 2, rate: 25 }
+    }
+}
+
+/// The pool, its servers and its books.
+#[derive(Debug)]
+pub struct Stage {
+    /// The workers.
+    pub workers: Vec<Service>,
+    /// The monitors.
+    pub monitors: Vec<Service>,
+    /// The producers.
+    pub producers: Vec<Process>,
+    /// Between every process and the broker.
+    pub amqp: Proxy,
+    /// Between every process and Redis.
+    pub redis: Proxy,
+    /// Where its names and its files are.
+    pub pool: Pool,
+    /// What is written down outside of Warren.
+    pub books: Books,
+    /// The servers.
+    pub stand: Stand,
+    size: Size,
+    generation: u32,
+}
+
+// Long enough for a backlog of minutes to drain on a loaded machine.
+const UNTIL_REST: Duration = Duration::from_mins(5);
+
+impl Stage {
+    /// Starts everything, and waits until all of it is ready.
+    pub async fn set(size: Size) -> Self {
+        let stand = Stand::start().await;
+        let (amqp, redis) = (Proxy::to(stand.amqp()).await, Proxy::to(stand.redis()).await);
+        // A silent peer is noticed after two heartbeats; with the default of 10 s each test would take a minute.
+        let pool = Pool::at(&format!("{}?heartbeat=2", amqp.url()), redis.url());
+        let books = Books::of(&pool);
+        let (workers, monitors, producers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stage = Self { workers, monitors, producers, amqp, redis, pool, books, stand, size, generation: 0 };
+        stage.workers = (0..size.workers).map(|_| stage.new_worker()).collect();
+        stage.monitors = (0..size.monitors).map(|_| stage.new_monitor()).collect();
+        stage.ready(Duration::from_mins(1)).await;
+        stage.producers = (0..size.producers).map(|_| stage.new_producer()).collect();
+        stage
+    }
+
+    /// Starts again what has died.
+    pub fn tend(&mut self) {
+        for n in 0..self.workers.len() {
+            if self.workers[n].process.is_dead() {
+                self.workers[n] = self.new_worker();
+            }
+        }
+        for n in 0..self.monitors.len() {
+            if self.monitors[n].process.is_dead() {
+                self.monitors[n] = self.new_monitor();
+            }
+        }
+        for n in 0..self.producers.len() {
+            if self.producers[n].is_dead() {
+                self.producers[n] = self.new_producer();
+            }
+        }
+    }
+
+    /// Tends the pool for this long.
+    pub async fn tend_for(&mut self, time: Duration) {
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < time {
+            self.tend();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Whether each worker is ready, by its own word.
+    pub async fn workers_ready(&self) -> Vec<bool> {
+        futures::future::join_all(self.workers.iter().map(|worker| async { worker.get("/ready").await.is_ok() })).await
+    }
+
+    /// Waits until every worker and every monitor is ready, while tending them.
+    pub async fn ready(&mut self, patience: Duration) {
+        let begun = tokio::time::Instant::now();
+        loop {
+            self.tend();
+            let all = self.workers.iter().chain(&self.monitors);
+            let answers = futures::future::join_all(all.map(|service| service.get("/ready"))).await;
+            let red: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
+            if red.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < patience, "not ready within {patience:?}: {red:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The position of the monitor that projects.
+    pub async fn leader(&self) -> Option<usize> {
+        let overview = self.overview().await?;
+        let leader = overview["leader"].as_str()?;
+        for (n, monitor) in self.monitors.iter().enumerate() {
+            let own = monitor.get("/api/overview").await.ok();
+            if own.is_some_and(|overview| overview["monitor"] == leader) {
+                return Some(n);
+            }
+        }
+        None
+    }
+
+    /// How many tasks are confirmed so far.
+    pub fn confirmed(&self) -> usize {
+        ledger::lines(&self.books.confirmed)
+    }
+
+    /// Waits until this many more tasks are confirmed and this many more lines are in the ledger, while tending.
+    pub async fn flow(&mut self, count: usize) {
+        let aims = (self.confirmed() + count, self.lines() + count);
+        let begun = tokio::time::Instant::now();
+        while self.confirmed() < aims.0 || self.lines() < aims.1 {
+            self.tend();
+            assert!(begun.elapsed() < UNTIL_REST, "nothing flows: {} of {aims:?}", self.confirmed());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Lets everything that was handed in come to its end, and balances the books.
+    pub async fn balance(&mut self) -> Balance {
+        for producer in &mut self.producers {
+            producer.terminate();
+            producer.ended(Duration::from_secs(30)).await;
+        }
+        self.producers.clear();
+        self.ready(Duration::from_mins(1)).await;
+        self.rest().await;
+        let broker = Broker::at(self.stand.amqp()).await;
+        self.books.balance(&self.pool, &broker, &self.monitors[0]).await
+    }
+
+    /// The peaks of the resident sizes so far, in KiB: of the workers, and of the monitors.
+    pub fn peaks(&mut self) -> (u64, u64) {
+        let peak = |services: &[Service]| services.iter().filter_map(|s| s.process.peak()).max().unwrap_or(0);
+        (peak(&self.workers), peak(&self.monitors))
+    }
+
+    /// The ledger of the workers.
+    pub fn ledger(&self) -> &PathBuf {
+        &self.books.executions
+    }
+
+    // At rest by the broker's word, and then by the projection's.
+    async fn rest(&mut self) {
+        let names = self.pool.names();
+        let (log, dead) = (names.log(), names.dead(&QueueName::default()));
+        let begun = tokio::time::Instant::now();
+        loop {
+            self.tend();
+            let queues =
+                self.stand.control(&["list_queues", "--quiet", "--no-table-headers", "name", "messages"]).await;
+            let full: Vec<_> = queues
+                .lines()
+                .filter_map(|line| line.split_once('\t'))
+                .filter(|(name, messages)| *name != log && *name != dead && *messages != "0")
+                .collect();
+            if full.is_empty() {
+                break;
+            }
+            assert!(begun.elapsed() < UNTIL_REST, "not at rest: {full:?}");
+        }
+        // A disagreement at the end of this is for the books to name, not to wait for.
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < Duration::from_secs(30) {
+            let overview = self.overview().await.unwrap_or_default();
+            let open = ["queued", "delayed", "running"].map(|state| overview["states"][state].as_u64());
+            if open == [Some(0); 3] && overview["lag_seconds"].as_f64().is_some_and(|lag| lag < 1.0) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn overview(&self) -> Option<Value> {
+        for monitor in &self.monitors {
+            if let Ok(overview) = monitor.get("/api/overview").await {
+                return Some(overview);
+            }
+        }
+        None
+    }
+
+    fn lines(&self) -> usize {
+        ledger::lines(&self.books.executions)
+    }
+
+    fn new_worker(&mut self) -> Service {
+        let file = self.pool.file("worker.toml", "slots = 4\nheartbeat = '1s'\ngrace = '3s'\n");
+        let ledger = self.books.executions.display().to_string();
+        self.pool.launch("ledger-worker", &[], &[("WARREN_CONFIG", file), ("LEDGER", ledger)])
+    }
+
+    fn new_monitor(&mut self) -> Service {
+        self.pool.launch("warren-monitor", &[], &[("WARREN_LOST_AFTER", "4s".into())])
+    }
+
+    // Each with a name of its own, so that no task's id comes twice.
+    fn new_producer(&mut self) -> Process {
+        self.generation += 1;
+        let mut variables = self.pool.variables();
+        variables.push(("LEDGER", self.books.confirmed.display().to_string()));
+        variables.push(("NAME", format!("p{}", self.generation)));
+        variables.push(("RATE", self.size.rate.to_string()));
+        Process::start("ledger-producer", &[], &variables)
+    }
+}
+
+/// Waits until a worker that was alive is shown as ready no more.
+pub async fn red(worker: &Service, patience: Duration) {
+    until("a worker is not ready any more", patience, async || match worker.get("/ready").await {
+        Ok(ready) => Err(ready),
+        Err(_) => Ok(()),
+    })
+    .await;
+}

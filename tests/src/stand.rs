@@ -1,0 +1,206 @@
+//! A RabbitMQ and a Redis of a test's own, which it may kill, freeze and restart.
+//!
+//! `scripts/servers` starts them; with `WARREN_RABBITMQ_IMAGE` in the environment the broker is that image.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::{http, servers, until};
+
+/// What the broker can be short of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// Memory.
+    Memory,
+    /// Room on its disk.
+    Disk,
+}
+
+/// A broker and a Redis. Both are gone when it is dropped.
+#[derive(Debug)]
+pub struct Stand {
+    folder: PathBuf,
+    amqp: String,
+    management: String,
+    redis: String,
+}
+
+impl Stand {
+    /// Starts both, and waits until they answer.
+    pub async fn start() -> Self {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let folder = std::env::temp_dir().join(format!("warren-stand-{}", &id[8..]));
+        let mut stand = Self { folder, amqp: String::new(), management: String::new(), redis: String::new() };
+        let printed = stand.restore().await;
+        let value = |name: &str| {
+            let found = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_owned()
+        };
+        (stand.amqp, stand.management, stand.redis) = (value("AMQP_URL"), value("MANAGEMENT_URL"), value("REDIS_URL"));
+        stand
+    }
+
+    /// The broker's address.
+    pub fn amqp(&self) -> &str {
+        &self.amqp
+    }
+
+    /// The management API, with its credentials.
+    pub fn management(&self) -> &str {
+        &self.management
+    }
+
+    /// The address of Redis.
+    pub fn redis(&self) -> &str {
+        &self.redis
+    }
+
+    /// Starts what does not run, with the data and the ports that it had, and waits until it answers.
+    pub async fn restore(&self) -> String {
+        self.script(&["start", self.path()]).await
+    }
+
+    /// The broker dies at once, as by a power cut.
+    pub async fn kill_broker(&self) {
+        self.script(&["signal", self.path(), "KILL"]).await;
+    }
+
+    /// The broker closes its connections and its queues in good order, and has ended when this returns.
+    pub async fn stop_broker(&self) {
+        // In two steps, for in a container rabbitmqctl would die with the broker.
+        self.control(&["stop_app"]).await;
+        self.kill_broker().await;
+    }
+
+    /// The broker does nothing any more, while its connections stay.
+    pub async fn freeze_broker(&self) {
+        self.script(&["signal", self.path(), "STOP"]).await;
+    }
+
+    /// The broker goes on.
+    pub async fn thaw_broker(&self) {
+        self.script(&["signal", self.path(), "CONT"]).await;
+    }
+
+    /// Runs `rabbitmqctl`.
+    pub async fn control(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["control", self.path()];
+        all.extend(arguments);
+        self.script(&all).await
+    }
+
+    /// The broker is short of something: it takes nothing from publishers any more.
+    pub async fn raise_alarm(&self, alarm: Alarm) {
+        self.control(&["eval", &format!("rabbit_alarm:set_alarm({{{}, []}}).", resource(alarm))]).await;
+    }
+
+    /// It has enough again.
+    pub async fn clear_alarm(&self, alarm: Alarm) {
+        self.control(&["eval", &format!("rabbit_alarm:clear_alarm({}).", resource(alarm))]).await;
+    }
+
+    /// Asks the management API; `None` where it refuses.
+    pub async fn manage(&self, method: Method, path: &str, body: Option<&Value>) -> Option<Value> {
+        let mut request = http::client().request(method, format!("{}{path}", self.management));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let text = request.send().await.ok()?.error_for_status().ok()?.text().await.ok()?;
+        Some(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// Closes every connection from the broker's side.
+    pub async fn close_connections(&self) {
+        self.control(&["close_all_connections", "a test"]).await;
+    }
+
+    /// Redis dies at once.
+    pub fn kill_redis(&self) {
+        self.signal_redis(Signal::KILL);
+    }
+
+    /// Redis is asked to end.
+    pub fn stop_redis(&self) {
+        self.signal_redis(Signal::TERM);
+    }
+
+    /// Redis does nothing any more, while its connections stay.
+    pub fn freeze_redis(&self) {
+        self.signal_redis(Signal::STOP);
+    }
+
+    /// Redis goes on.
+    pub fn thaw_redis(&self) {
+        self.signal_redis(Signal::CONT);
+    }
+
+    /// Gives Redis a command, whatever process is told otherwise.
+    pub async fn redis_command(&self, words: &[&str]) -> redis::Value {
+        until::<_, redis::RedisError>(&format!("Redis takes {words:?}"), Duration::from_secs(20), async || {
+            let client = redis::Client::open(self.redis.as_str())?;
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            let mut command = redis::cmd(words[0]);
+            for word in &words[1..] {
+                command.arg(word);
+            }
+            command.query_async(&mut connection).await
+        })
+        .await
+    }
+
+    /// What the broker has printed.
+    pub fn broker_log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log/rabbitmq.log")).unwrap_or_default()
+    }
+
+    /// Where its data and its logs are.
+    pub fn folder(&self) -> &PathBuf {
+        &self.folder
+    }
+
+    fn path(&self) -> &str {
+        self.folder.to_str().expect("temporary folders have readable names")
+    }
+
+    fn signal_redis(&self, signal: Signal) {
+        let file = std::fs::read_to_string(self.folder.join("redis.pid")).expect("Redis was started");
+        let pid = file.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+        if let Err(error) = kill_process(pid.expect("a process id"), signal) {
+            assert_eq!(error, rustix::io::Errno::SRCH, "it can only be dead already");
+        }
+    }
+
+    async fn script(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(servers::root().join("scripts/servers"));
+        let output = command.args(arguments).stdin(Stdio::null()).output().await.expect("scripts/servers can be run");
+        let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "scripts/servers {arguments:?}: {printed}{said}");
+        printed.into_owned()
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        let script = servers::root().join("scripts/servers");
+        let mut stop = std::process::Command::new(script);
+        stop.args(["stop", self.path(), "--now", "--purge"]).stdout(Stdio::null()).stderr(Stdio::null());
+        if std::thread::panicking() {
+            let log = self.broker_log();
+            let lines: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("--- the broker's last lines, latest first\n{}", lines.join("\n"));
+        }
+        drop(stop.status());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn resource(alarm: Alarm) -> &'static str {
+    match alarm {
+        Alarm::Memory => "{resource_limit, memory, node()}",
+        Alarm::Disk => "{resource_limit, disk, node()}",
+    }
+}
