@@ -86,24 +86,33 @@ impl Desk {
             } else {
                 Decision::Run
             };
-            match decision {
-                Decision::Run => return self.run(taken, work, slot).await,
-                Decision::CarryOut(end) => {
-                    debug!("it has ended before: only its verdict is carried out");
-                    self.settlement.carry_out(work, delivery, &end.outcome, end.verdict, end.at, true).await
-                }
-                Decision::Suspect(workers) => {
-                    warn!(?workers, "workers began this attempt and did not end it: it runs apart from the others");
-                    self.settlement.suspect(delivery, &work.id, &work.task.queue, &workers).await
-                }
-                Decision::Poison(workers) => {
-                    warn!(?workers, "this task was running when these workers died: it is put aside");
-                    let error = format!("{} workers died while they ran it", workers.len());
-                    self.refuse(delivery, &refusal(work, Reason::Poison, error)).await
-                }
+            match self.keep_from_running(taken, work, decision).await {
+                Some(fate) => fate,
+                None => return self.run(taken, work, slot).await,
             }
         };
         self.settlement.settle(&delivery.acker, fate).await;
+    }
+
+    // What becomes of a delivery instead of a run; `None` if it is to run.
+    async fn keep_from_running(&self, taken: &Taken, work: &Work, decision: Decision) -> Option<Fate> {
+        let delivery = &taken.delivery;
+        match decision {
+            Decision::Run => None,
+            Decision::CarryOut(end) => {
+                debug!("it has ended before: only its verdict is carried out");
+                Some(self.settlement.carry_out(work, delivery, &end.outcome, end.verdict, end.at, true).await)
+            }
+            Decision::Suspect(workers) => {
+                warn!(?workers, "workers began this attempt and did not end it: it runs apart from the others");
+                Some(self.settlement.suspect(delivery, &work.id, &work.task.queue, &workers).await)
+            }
+            Decision::Poison(workers) => {
+                warn!(?workers, "this task was running when these workers died: it is put aside");
+                let error = format!("{} workers died while they ran it", workers.len());
+                Some(self.refuse(delivery, &refusal(work, Reason::Poison, error)).await)
+            }
+        }
     }
 
     async fn refuse(&self, delivery: &Delivery, refusal: &Refusal) -> Fate {
@@ -143,24 +152,33 @@ impl Desk {
             return;
         };
         let run = Run { started, worker: self.me.clone() };
-        let fate = if self.announce(taken, work, &run).await {
+        let (ackers, fate) = if !self.announce(taken, work, &run).await {
+            (place.leave(), Fate::Leave)
+        } else if let Some(decision) = self.think_twice(taken, work, &run).await {
+            self.take_back(work, run).await;
+            // Off the board first: or a copy that comes straight back would be taken over, and be acknowledged with this.
+            let ackers = place.leave();
+            (ackers, self.keep_from_running(taken, work, decision).await.unwrap_or(Fate::GiveBack))
+        } else {
             let execution = self.execute(work, delivery, &run).await;
             drop(slot);
-            match execution {
+            let fate = match execution {
                 Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome).await,
-                Execution::Interrupted => self.give_back(work, run).await,
-            }
-        } else {
-            Fate::Leave
+                Execution::Interrupted => {
+                    self.take_back(work, run).await;
+                    Fate::GiveBack
+                }
+            };
+            (place.leave(), fate)
         };
         self.metrics.stopped();
-        for acker in place.leave() {
+        for acker in ackers {
             self.settlement.settle(&acker, fate).await;
         }
     }
 
-    // Where a worker may have died of this task before, its start is safe in the log before it can kill another. Other
-    // starts are written along with the next batch.
+    // What can kill this worker, or may have killed another, has its start safe in the log before it runs. Other starts
+    // are written along with the next batch.
     async fn announce(&self, taken: &Taken, work: &Work, run: &Run) -> bool {
         let event = Event::Started(Started {
             task: work.id.clone(),
@@ -173,11 +191,21 @@ impl Desk {
             transient: is_transient(&taken.delivery.properties),
         });
         self.metrics.started(work, run.started);
-        if may_not_be_the_first(taken, work) {
+        if may_not_be_the_first(taken, work) || !work.assignment.handler.is_isolated() {
             self.settlement.record(&event).await
         } else {
             self.settlement.log.note(&event).await.is_ok()
         }
+    }
+
+    // The one before may have died a moment ago, with its start in the log and not yet on record. Once our own start is on
+    // record, so is every earlier one.
+    async fn think_twice(&self, taken: &Taken, work: &Work, run: &Run) -> Option<Decision> {
+        if work.assignment.handler.is_isolated() || !may_not_be_the_first(taken, work) {
+            return None;
+        }
+        let decision = self.suspicion.reconsider(work, taken.lane, run).await;
+        (decision != Decision::Run).then_some(decision)
     }
 
     async fn execute(&self, work: &Work, delivery: &Delivery, run: &Run) -> Execution {
@@ -222,12 +250,12 @@ impl Desk {
         self.settlement.carry_out(work, delivery, &outcome, verdict, at, check).await
     }
 
-    async fn give_back(&self, work: &Work, run: Run) -> Fate {
+    // Says that a run which was announced came to nothing.
+    async fn take_back(&self, work: &Work, run: Run) {
         let (task, attempt) = (work.id.clone(), work.task.attempt);
         let event = Event::Returned(Returned { task, at: clock::now(), attempt, run });
-        // The process ends: the word is written if the log still takes it, and the delivery goes back either way.
+        // Where the process ends, the word is written if the log still takes it.
         drop(self.settlement.log.note(&event).await);
-        Fate::GiveBack
     }
 }
 

@@ -3,14 +3,19 @@
 //! Redis is asked only here, only about deliveries that are flagged or marked, and never waited for long: where it does
 //! not answer, the attempt runs.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use redis::AsyncCommands;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warren_core::{
     Redelivery, WorkerId, consider,
+    event::Run,
+    record::TaskRecord,
     worker::{Health, WorkerRecord},
 };
 use warren_runtime::{amqp::session::chain, clock, redis::Store};
@@ -19,6 +24,9 @@ use crate::{lanes::Lane, reading::Work};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const BETWEEN_RECORDS: Duration = Duration::from_millis(10);
+// After the record was waited for in vain, nothing is held up by it for this long.
+const FORBEARANCE: Duration = Duration::from_secs(10);
 
 /// What to do with a delivery.
 #[derive(Debug, PartialEq)]
@@ -46,20 +54,59 @@ pub struct Suspicion {
     pub lost_after: Duration,
     /// Ends every wait.
     pub abort: CancellationToken,
+    /// When the record was last waited for in vain.
+    pub behind: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Suspicion {
     /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects.
     pub async fn consider(&self, work: &Work, lane: Lane) -> Decision {
-        let record = match timeout(PATIENCE, self.store.task(&work.id)).await {
-            Ok(Ok(record)) => record.unwrap_or_default(),
+        match self.record(work).await {
+            Some(record) => self.judge(&record, work, lane).await,
+            None => Decision::Run,
+        }
+    }
+
+    /// Decides once more when the record has come so far that it holds this worker's own start, `own`, and so every
+    /// earlier one. Where the monitor is down or behind, the attempt runs.
+    pub async fn reconsider(&self, work: &Work, lane: Lane, own: &Run) -> Decision {
+        if self.behind().is_some_and(|since| since.elapsed() < FORBEARANCE) {
+            return Decision::Run;
+        }
+        let begun = Instant::now();
+        while let Some(record) = self.record(work).await {
+            let runs = record.attempts.get(&work.task.attempt).map(|attempt| &attempt.runs);
+            if runs.is_some_and(|runs| runs.iter().any(|run| run.run == *own)) {
+                return self.judge(&record, work, lane).await;
+            }
+            if begun.elapsed() > PATIENCE {
+                *self.behind.lock().expect("nobody panics while looking at a clock") = Some(Instant::now());
+                break;
+            }
+            if self.abort.run_until_cancelled(sleep(BETWEEN_RECORDS)).await.is_none() {
+                break;
+            }
+        }
+        Decision::Run
+    }
+
+    fn behind(&self) -> Option<Instant> {
+        *self.behind.lock().expect("nobody panics while looking at a clock")
+    }
+
+    async fn record(&self, work: &Work) -> Option<TaskRecord> {
+        match timeout(PATIENCE, self.store.task(&work.id)).await {
+            Ok(Ok(record)) => Some(record.unwrap_or_default()),
             Ok(Err(error)) => {
                 debug!(error = chain(&error), "no record to consult");
-                return Decision::Run;
+                None
             }
-            Err(_) => return Decision::Run,
-        };
-        let workers = match consider(&record, work.task.attempt, &self.me) {
+            Err(_) => None,
+        }
+    }
+
+    async fn judge(&self, record: &TaskRecord, work: &Work, lane: Lane) -> Decision {
+        let workers = match consider(record, work.task.attempt, &self.me) {
             Redelivery::CarryOut { end, .. } => return Decision::CarryOut(Box::new(end)),
             Redelivery::Run => Vec::new(),
             Redelivery::Suspect { workers } => workers,

@@ -78,6 +78,7 @@ impl Worker {
             crashes: config.crashes as usize,
             lost_after: config.heartbeat * MISSED_HEARTBEATS,
             abort: cutoff.clone(),
+            behind: Arc::default(),
         };
         let heart = Heart {
             hello: hello(&config, &me, kinds.keys()),

@@ -17,6 +17,10 @@ impl Handler for Echo {
     fn run<'a>(&'a self, job: &'a Job, _: &'a Context) -> BoxFuture<'a, Outcome> {
         async { Outcome::success(Output::from_bytes(&job.payload)) }.boxed()
     }
+
+    fn is_isolated(&self) -> bool {
+        true
+    }
 }
 
 /// Takes as long as its payload says: `{"ms": 1500}`.
@@ -41,6 +45,10 @@ impl Handler for Sleep {
             }
         }
         .boxed()
+    }
+
+    fn is_isolated(&self) -> bool {
+        true
     }
 }
 

@@ -74,6 +74,10 @@ impl Handler for Command {
     fn run<'a>(&'a self, job: &'a Job, context: &'a Context) -> BoxFuture<'a, Outcome> {
         self.execute(job, context).boxed()
     }
+
+    fn is_isolated(&self) -> bool {
+        true
+    }
 }
 
 enum End {

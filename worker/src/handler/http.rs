@@ -146,6 +146,10 @@ impl Handler for Http {
         }
         .boxed()
     }
+
+    fn is_isolated(&self) -> bool {
+        true
+    }
 }
 
 // RFC 9110, sections 15.5.9 and 15.6; RFC 8470, section 5.2; RFC 6585, section 4.

@@ -81,6 +81,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Runs one attempt to its end.
     fn run<'a>(&'a self, job: &'a Job, context: &'a Context) -> BoxFuture<'a, Outcome>;
 
+    /// Whether the worker outlives a crash of what runs, because that is a process of its own or nothing that can crash.
+    /// Where it does not, each start is safe in the log before the handler is called, so that a crash is on record.
+    fn is_isolated(&self) -> bool {
+        false
+    }
+
     /// Lets go of what it keeps between attempts. Called once, when the worker ends and nothing runs any more.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

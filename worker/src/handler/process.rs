@@ -153,6 +153,10 @@ impl Handler for Process {
         self.execute(job, context).boxed()
     }
 
+    fn is_isolated(&self) -> bool {
+        true
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Process::close(self).boxed()
     }
