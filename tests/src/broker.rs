@@ -67,6 +67,25 @@ impl Broker {
         assert!(confirmation.is_ack() && confirmation.take_message().is_none(), "{key} took the message");
     }
 
+    /// Publishes a message on a connection of its own; an error where it is not confirmed.
+    pub async fn try_publish(
+        url: &str,
+        exchange: &str,
+        key: &str,
+        properties: BasicProperties,
+        body: &[u8],
+    ) -> Result<(), lapin::Error> {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let options = BasicPublishOptions::default();
+        let published = channel.basic_publish(exchange.into(), key.into(), options, body, properties).await?.await?;
+        if !published.is_ack() {
+            return Err(lapin::ErrorKind::InvalidChannelState(lapin::ChannelState::Error, "refused").into());
+        }
+        connection.close(200, "done".into()).await
+    }
+
     /// How many messages are ready in a queue; `None` if there is no such queue.
     pub async fn depth(&self, queue: &str) -> Option<u32> {
         let channel = self.channel().await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lapin::BasicProperties;
 use reqwest::Method;
 use serde_json::json;
 
@@ -200,6 +201,13 @@ impl Fault {
         }
     }
 
+    /// Whether it breaks off what runs, or what is to be acknowledged, so that work may be done twice.
+    pub fn repeats_work(self) -> bool {
+        self.stops_consumption()
+            || self.part() == Part::Workers
+            || matches!(self, Self::ConnectionsClosed | Self::BrokerSlow)
+    }
+
     /// Breaks it. `draw` chooses among what there is.
     pub async fn strike(self, stage: &mut Stage, draw: usize) -> Struck {
         let chosen = match self {
@@ -285,16 +293,7 @@ async fn fill(stage: &Stage) {
     assert!(set.is_some(), "the broker takes the policy");
 }
 
-// As any AMQP client would, and written down as confirmed.
-async fn hand_in_foreign(stage: &Stage, kind: &str, id: &str) {
-    let broker = Broker::at(stage.stand.amqp()).await;
-    broker.publish(&stage.pool.names().tasks(), "default", message(kind, id), b"{}").await;
-    confirmed(stage, id);
-}
-
 async fn hand_in_malformed(stage: &Stage, draw: usize) {
-    let broker = Broker::at(stage.stand.amqp()).await;
-    let tasks = stage.pool.names().tasks();
     let wrong = [
         ("delay", json!("soon")),
         ("eta", json!("yesterday")),
@@ -304,14 +303,21 @@ async fn hand_in_malformed(stage: &Stage, draw: usize) {
     ];
     for (field, value) in wrong {
         let id = format!("malformed-{draw}-{field}");
-        let properties = message("ledger", &id).with_headers(headers(&[(field, value)]));
-        broker.publish(&tasks, "default", properties, b"{}").await;
-        confirmed(stage, &id);
+        hand_in(stage, message("ledger", &id).with_headers(headers(&[(field, value)])), &id).await;
     }
     hand_in_foreign(stage, "nobody-knows", &format!("malformed-{draw}-kind")).await;
 }
 
-fn confirmed(stage: &Stage, id: &str) {
+async fn hand_in_foreign(stage: &Stage, kind: &str, id: &str) {
+    hand_in(stage, message(kind, id), id).await;
+}
+
+// As any AMQP client would. What the broker does not confirm, for it may be broken itself, is not written down.
+async fn hand_in(stage: &Stage, properties: BasicProperties, id: &str) {
     let ledger = Ledger::open(&stage.books.confirmed).expect("the ledger can be opened");
-    ledger.write(id).expect("the ledger takes a line");
+    let tasks = stage.pool.names().tasks();
+    let publish = Broker::try_publish(stage.stand.amqp(), &tasks, "default", properties, b"{}");
+    if let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(2), publish).await {
+        ledger.write(id).expect("the ledger takes a line");
+    }
 }

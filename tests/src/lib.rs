@@ -7,6 +7,7 @@ pub mod broker;
 pub mod fault;
 pub mod http;
 pub mod ledger;
+pub mod mixture;
 pub mod pool;
 pub mod process;
 pub mod proxy;

@@ -139,8 +139,9 @@ impl Drop for Pool {
 impl Service {
     /// GET, as JSON.
     pub async fn get(&self, path: &str) -> Result<Value, String> {
-        let answer =
-            http::client().get(format!("{}{path}", self.url)).send().await.map_err(|error| error.to_string())?;
+        // A frozen process takes connections and never answers.
+        let request = http::client().get(format!("{}{path}", self.url)).timeout(Duration::from_secs(3));
+        let answer = request.send().await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let text = answer.text().await.map_err(|error| error.to_string())?;
         if !status.is_success() {

@@ -108,10 +108,10 @@ impl Drop for Process {
     }
 }
 
-/// Where a program of this workspace was built: beside the tests.
+/// Where a program of this workspace was built: beside the tests, or the folder above.
 pub fn path_of(program: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the path of this test");
-    let folder = test.ancestors().nth(2).expect("tests are built two folders deep");
+    let own = std::env::current_exe().expect("the path of this program");
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a program is in a folder");
     let path = folder.join(program);
     assert!(path.exists(), "{} is not built: run the tests with scripts/test", path.display());
     path

@@ -1,0 +1,180 @@
+//! Breaks everything, in random mixture, and balances the books. `scripts/soak` builds and runs it.
+
+use std::{collections::BTreeMap, io::IsTerminal, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use warren_tests::{
+    fault::Fault,
+    mixture::{self, Moment, Report},
+    stage::Size,
+};
+
+/// Puts a pool under load, breaks everything in random mixture, and balances the books at the end.
+#[derive(Debug, Parser)]
+#[command(after_help = "Exit codes: 0 every promise was kept, 1 one was not.")]
+struct Arguments {
+    /// How long faults strike.
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    /// Which mixture: the same seed strikes the same things at the same times. Drawn and printed if not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Tasks a second.
+    #[arg(long, default_value_t = 60)]
+    rate: u32,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let length = Duration::from_secs(60 * arguments.minutes);
+    eprintln!("seed {seed}: the same again with --seed {seed} --minutes {}", arguments.minutes);
+    let size = Size { rate: arguments.rate.div_ceil(2), producers: 2, ..Size::default() };
+    let bar = progress(length);
+    let mut last = Vec::new();
+    let report = mixture::run(seed, length, size, |moment| {
+        bar.set_position(moment.elapsed.as_secs());
+        let line = describe(&moment);
+        if bar.is_hidden() && moment.broken != last {
+            eprintln!("{:>5} s  {line}", moment.elapsed.as_secs());
+            last.clone_from(&moment.broken);
+        }
+        bar.set_message(line);
+    })
+    .await;
+    bar.finish_and_clear();
+    if arguments.json {
+        println!("{:#}", as_json(&report));
+    } else {
+        print_table(&report);
+    }
+    let broken = report.broken_promises();
+    for promise in &broken {
+        eprintln!("NOT KEPT: {promise}");
+    }
+    if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn progress(length: Duration) -> ProgressBar {
+    // Hidden where standard error is no terminal: then each change is a line.
+    let bar = ProgressBar::new(length.as_secs());
+    let style = ProgressStyle::with_template("{bar:30} {pos:>4}/{len} s  {msg}").expect("a valid template");
+    bar.set_style(style);
+    bar
+}
+
+fn describe(moment: &Moment) -> String {
+    let broken: Vec<_> = moment.broken.iter().map(|fault| fault.name()).collect();
+    let broken = if broken.is_empty() { "whole".to_owned() } else { broken.join(", ") };
+    format!("{} tasks confirmed, {} faults; now: {broken}", moment.confirmed, moment.struck)
+}
+
+#[derive(Default)]
+struct Row {
+    times: usize,
+    held: u64,
+    red: (usize, usize),
+    back: Vec<Duration>,
+    unfinished: usize,
+    unacknowledged: usize,
+}
+
+fn rows(report: &Report) -> BTreeMap<Fault, Row> {
+    let mut rows: BTreeMap<Fault, Row> = BTreeMap::new();
+    for aftermath in &report.aftermaths {
+        let row = rows.entry(aftermath.fault).or_default();
+        row.times += 1;
+        row.held += aftermath.mended - aftermath.struck;
+        row.red.0 += usize::from(aftermath.red == Some(true));
+        row.red.1 += usize::from(aftermath.red.is_some());
+        row.back.extend(aftermath.back);
+    }
+    for duplicate in &report.balance.duplicates {
+        // Where several were at work, the latest gets the blame.
+        if let Some(fault) = report.reasons(duplicate).last() {
+            let row = rows.entry(*fault).or_default();
+            if duplicate.done.is_some() { row.unacknowledged += 1 } else { row.unfinished += 1 }
+        }
+    }
+    for row in rows.values_mut() {
+        row.back.sort();
+    }
+    rows
+}
+
+fn print_table(report: &Report) {
+    let bold = if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    println!(
+        "{}| fault | times | held, s | red | ready again, s: median, longest | again: unfinished | again: unacknowledged |{}",
+        bold.0, bold.1
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (fault, row) in rows(report) {
+        let red = if row.red.1 == 0 { String::new() } else { format!("{}/{}", row.red.0, row.red.1) };
+        let back = match row.back.as_slice() {
+            [] => String::new(),
+            all => format!("{:.1}, {:.1}", all[all.len() / 2].as_secs_f32(), all[all.len() - 1].as_secs_f32()),
+        };
+        let (held, unfinished, unacknowledged) = (row.held / 1000, row.unfinished, row.unacknowledged);
+        println!("| {} | {} | {held} | {red} | {back} | {unfinished} | {unacknowledged} |", fault.name(), row.times);
+    }
+    let balance = &report.balance;
+    println!("\nseed {}, {} min of faults", report.seed, report.length.as_secs() / 60);
+    println!(
+        "confirmed {} = succeeded {} + dead {} + expired {} + lost {}",
+        balance.confirmed,
+        balance.succeeded,
+        balance.dead,
+        balance.expired,
+        balance.missing.len()
+    );
+    println!(
+        "executions {}, of these once more {} (without a reason {}); shown wrongly {}, after a flush and a rebuild {}",
+        report.executions,
+        balance.duplicates.len(),
+        balance.duplicates.iter().filter(|duplicate| report.reasons(duplicate).is_empty()).count(),
+        balance.disagreements.len(),
+        report.rebuilt_otherwise.len()
+    );
+    println!("workers killed by a poison task: at most {}, {:.1} on average", report.poison.0, report.poison.1);
+    println!("largest resident size: worker {} MiB, monitor {} MiB", report.peaks.0, report.peaks.1);
+    for examples in [&balance.missing, &balance.disagreements, &report.rebuilt_otherwise] {
+        for example in examples.iter().take(10) {
+            println!("  {example}");
+        }
+    }
+}
+
+fn as_json(report: &Report) -> Value {
+    let faults: Vec<_> = rows(report)
+        .into_iter()
+        .map(|(fault, row)| {
+            json!({
+                "fault": fault.name(), "times": row.times, "held_ms": row.held,
+                "red": row.red.0, "red_expected": row.red.1,
+                "ready_again_ms": row.back.iter().map(Duration::as_millis).collect::<Vec<_>>(),
+                "again_unfinished": row.unfinished, "again_unacknowledged": row.unacknowledged,
+            })
+        })
+        .collect();
+    let balance = &report.balance;
+    json!({
+        "seed": report.seed, "seconds": report.length.as_secs(), "faults": faults,
+        "confirmed": balance.confirmed, "succeeded": balance.succeeded, "dead": balance.dead,
+        "expired": balance.expired, "lost": balance.missing, "executions": report.executions,
+        "duplicates": balance.duplicates.len(), "shown_wrongly": balance.disagreements,
+        "rebuilt_otherwise": report.rebuilt_otherwise, "poison_kills_at_most": report.poison.0,
+        "worker_peak_mib": report.peaks.0, "monitor_peak_mib": report.peaks.1,
+        "not_kept": report.broken_promises(),
+    })
+}
