@@ -15,6 +15,11 @@ pub fn draw() -> f64 {
     fastrand::f64()
 }
 
+/// Any number.
+pub fn any_number() -> u16 {
+    fastrand::u16(..)
+}
+
 /// A new task id: a UUID of version 7, so that ids sort by the time of their making.
 pub fn task_id() -> TaskId {
     TaskId::parse(&uuid::Uuid::now_v7().to_string()).expect("a UUID is a valid task id")

@@ -78,12 +78,14 @@ rabbitmq_spawn() {
     echo "listeners.tcp.1 = 127.0.0.1:$amqp"
     echo "management.tcp.ip = 127.0.0.1"
     echo "management.tcp.port = $management"
+    # What makes it a member of a cluster (cluster.sh).
+    if [[ -f $dir/more.conf ]]; then cat "$dir/more.conf"; fi
   } >"$home/rabbitmq.conf"
   echo '[rabbitmq_management].' >"$home/enabled_plugins"
   : >"$home/env.conf"
   local node=(
     ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$epmd" LANG=C.UTF-8
-    RABBITMQ_NODENAME=warren@localhost RABBITMQ_DIST_PORT="$(free_port)" RABBITMQ_LOGS=-
+    RABBITMQ_NODENAME="$(node_name "$dir")" RABBITMQ_DIST_PORT="$(free_port)" RABBITMQ_LOGS=-
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
   )
   if [[ -n ${WARREN_RABBITMQ_IMAGE:-} ]]; then
@@ -119,6 +121,9 @@ rabbitmq_spawn_container() {
     return
   fi
   for variable in "$@"; do options+=(--env "$variable"); done
+  if [[ -f $home/home/.erlang.cookie ]]; then
+    options+=(--env RABBITMQ_ERLANG_COOKIE="$(cat "$home/home/.erlang.cookie")")
+  fi
   docker run --detach --network host "${options[@]}" \
     --volume "$home/rabbitmq.conf:/etc/rabbitmq/conf.d/90-warren.conf:ro" \
     --volume "$home/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro" \
@@ -160,8 +165,10 @@ rabbitmq_control() {
   program=$(rabbitmq_program)
   env -i PATH="$PATH" LANG=C.UTF-8 HOME="$dir/rabbitmq/home" RABBITMQ_CONF_ENV_FILE="$dir/rabbitmq/env.conf" \
     ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$(cat "$dir/epmd.port")" \
-    "${program%-server}ctl" --node warren@localhost "$@"
+    "${program%-server}ctl" --node "$(node_name "$dir")" "$@"
 }
+
+node_name() { cat "$1/node.name" 2>/dev/null || echo warren@localhost; }
 
 rabbitmq_program() {
   local path

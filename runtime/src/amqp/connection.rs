@@ -9,11 +9,16 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPSoftError},
     runtime,
     tcp::OwnedTLSConfig,
-    uri::AMQPUri,
 };
 use tokio::sync::watch;
+use tracing::warn;
 
-use super::Config;
+use super::{
+    Config,
+    node::{Node, Turns},
+    session::chain,
+};
+use crate::clock;
 
 // A dead peer is noticed after two missed heartbeats (RabbitMQ documentation, "Detecting Dead TCP Connections").
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -28,12 +33,9 @@ pub enum Error {
     /// The certificate authority cannot be read.
     #[error("cannot read the certificate authority")]
     Authority(#[source] std::io::Error),
-    /// The broker does not answer, or refuses us.
-    #[error("cannot connect to the broker")]
-    Connect(#[source] lapin::Error),
     /// The broker does not answer in time.
-    #[error("cannot connect to the broker within {CONNECT_TIMEOUT:?}")]
-    ConnectTimeout,
+    #[error("cannot connect to the broker at {0} within {CONNECT_TIMEOUT:?}")]
+    ConnectTimeout(String),
     /// Something on an open connection failed.
     #[error("cannot {what}")]
     Broker {
@@ -91,12 +93,14 @@ pub(super) fn is_soft(error: &lapin::Error, expected: &AMQPSoftError) -> bool {
 pub struct Connector {
     config: Arc<Config>,
     process: Arc<str>,
+    turns: Arc<Turns>,
 }
 
 impl Connector {
     /// For the process of this name, which the broker's own pages show.
     pub fn new(config: Config, process: &str) -> Self {
-        Self { config: Arc::new(config), process: process.into() }
+        let turns = Turns::new(clock::any_number());
+        Self { config: Arc::new(config), process: process.into(), turns: Arc::new(turns) }
     }
 
     /// The configuration that it uses.
@@ -104,10 +108,33 @@ impl Connector {
         &self.config
     }
 
-    /// Opens a connection for one purpose.
+    /// Opens a connection for one purpose, to the first of the broker's nodes that answers. Each is tried once.
     pub async fn connect(&self, purpose: &str) -> Result<Link, Error> {
-        let address = self.config.address().map_err(|error| Error::Address(error.to_string()))?;
-        let mut uri: AMQPUri = address.parse().map_err(Error::Address)?;
+        let nodes = self.config.nodes().map_err(Error::Address)?;
+        let first = self.turns.present();
+        let mut turn = first;
+        loop {
+            let node = &nodes[turn % nodes.len()];
+            let error = match self.connect_to(node, turn, purpose).await {
+                Ok(link) => return Ok(link),
+                Err(error) => error,
+            };
+            self.turns.leave(turn);
+            turn += 1;
+            if turn == first + nodes.len() {
+                return Err(error);
+            }
+            warn!(purpose, error = chain(&error), "this node of the broker is not reached: trying the next");
+        }
+    }
+
+    /// The work on this link has failed: the next connection is to another node, where there is one.
+    pub(super) fn leave(&self, link: &Link) {
+        self.turns.leave(link.turn);
+    }
+
+    async fn connect_to(&self, node: &Node, turn: usize, purpose: &str) -> Result<Link, Error> {
+        let mut uri = node.uri();
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let cert_chain = match &self.config.ca_file {
             Some(path) => Some(tokio::fs::read_to_string(path).await.map_err(Error::Authority)?),
@@ -118,8 +145,10 @@ impl Connector {
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
         let runtime = runtime::default_runtime().map_err(|error| Error::Address(error.to_string()))?;
         let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Error::ConnectTimeout)?;
-        Ok(Link::new(connection.map_err(Error::Connect)?))
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let connection = connecting.map_err(|_| Error::ConnectTimeout(node.to_string()))?;
+        let connection = connection.map_err(Error::broker(format!("connect to the broker at {node}")))?;
+        Ok(Link::new(connection, node.clone(), turn))
     }
 }
 
@@ -127,12 +156,19 @@ impl Connector {
 #[derive(Debug, Clone)]
 pub struct Link {
     connection: Arc<Connection>,
+    node: Node,
+    turn: usize,
     blocked: Arc<watch::Sender<bool>>,
 }
 
 impl Link {
-    fn new(connection: Connection) -> Self {
-        Self { connection: Arc::new(connection), blocked: Arc::new(watch::Sender::new(false)) }
+    fn new(connection: Connection, node: Node, turn: usize) -> Self {
+        Self { connection: Arc::new(connection), node, turn, blocked: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// The node that it goes to.
+    pub fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Opens a channel on which each consumer holds at most `prefetch` unacknowledged deliveries.

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod connection;
 pub mod message;
+pub mod node;
 pub mod publisher;
 pub mod route;
 pub mod session;
@@ -14,6 +15,7 @@ pub mod topology;
 pub use address::Config;
 pub use connection::{Connector, Error, Link};
 pub use message::Outgoing;
+pub use node::Node;
 pub use publisher::{PublishError, Publisher};
 pub use route::Route;
 pub use topology::{Names, Profile, Topology};

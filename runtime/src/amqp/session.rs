@@ -35,7 +35,7 @@ impl Sessions {
             }
             match stop.run_until_cancelled(self.connector.connect(self.purpose)).await? {
                 Ok(link) => {
-                    info!(purpose = self.purpose, "connected to the broker");
+                    info!(purpose = self.purpose, node = %link.node(), "connected to the broker");
                     self.born = Some(Instant::now());
                     return Some(link);
                 }
@@ -51,7 +51,11 @@ impl Sessions {
     pub async fn ended(&mut self, link: Link, result: Result<(), Error>) {
         match result {
             Ok(()) => self.wait = SHORTEST_WAIT,
-            Err(error) => warn!(purpose = self.purpose, error = chain(&error), "the session with the broker has ended"),
+            Err(error) => {
+                warn!(purpose = self.purpose, node = %link.node(), error = chain(&error), "the session with the broker has ended");
+                // A node can take connections and yet not be able to do what is wanted of it.
+                self.connector.leave(&link);
+            }
         }
         if self.born.is_some_and(|born| born.elapsed() > LONGEST_WAIT) {
             self.wait = SHORTEST_WAIT;
