@@ -3,15 +3,16 @@
 //! Redis is asked only here, only about deliveries that are flagged or marked, and never waited for long: where it does
 //! not answer, the attempt runs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use redis::AsyncCommands;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warren_core::{
-    Redelivery, WorkerId, consider,
-    worker::{Health, WorkerRecord},
+    Redelivery, TaskId, Timestamp, WorkerId, consider,
+    record::TaskRecord,
+    worker::{Health, Sign, WorkerRecord},
 };
 use warren_runtime::{amqp::session::chain, clock, redis::Store};
 
@@ -19,12 +20,17 @@ use crate::{lanes::Lane, reading::Work};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 
 /// What to do with a delivery.
 #[derive(Debug, PartialEq)]
 pub enum Decision {
     /// Run it.
     Run,
+    /// Nothing.
+    Over,
+    /// Another worker is at it: ask again later.
+    Later,
     /// Do once more what the verdict on record asks for.
     CarryOut(Box<warren_core::record::End>),
     /// Put it where suspects run one at a time, with the names of the workers that may have died of it.
@@ -51,25 +57,69 @@ pub struct Suspicion {
 impl Suspicion {
     /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects.
     pub async fn consider(&self, work: &Work, lane: Lane) -> Decision {
-        let record = match timeout(PATIENCE, self.store.task(&work.id)).await {
-            Ok(Ok(record)) => record.unwrap_or_default(),
-            Ok(Err(error)) => {
-                debug!(error = chain(&error), "no record to consult");
-                return Decision::Run;
-            }
-            Err(_) => return Decision::Run,
-        };
-        let workers = match consider(&record, work.task.attempt, &self.me) {
-            Redelivery::CarryOut { end, .. } => return Decision::CarryOut(Box::new(end)),
-            Redelivery::Run => Vec::new(),
-            Redelivery::Suspect { workers } => workers,
+        let workers = match self.others(work).await {
+            Ok(workers) => workers,
+            Err(decision) => return *decision,
         };
         let mut suspects = work.task.crashed.clone();
-        suspects.extend(workers.into_iter().filter(|worker| !work.task.crashed.contains(worker)));
+        suspects.extend(workers);
         match lane {
             Lane::Tasks if suspects.is_empty() => Decision::Run,
             Lane::Tasks => Decision::Suspect(suspects),
             Lane::Suspects => self.count(suspects).await,
+        }
+    }
+
+    // The workers that began it and may have died of it, or what is decided without them. Whoever began it may be at it
+    // still, and only cut off from the broker for a moment: half of the time in which it would count as lost is left
+    // for its next heartbeat to come.
+    async fn others(&self, work: &Work) -> Result<Vec<WorkerId>, Box<Decision>> {
+        let begun = Instant::now();
+        let (mut asked, mut is_over) = (None, false);
+        loop {
+            let Some(record) = self.record(&work.id).await else { return Err(Box::new(Decision::Run)) };
+            let runs = match consider(&record, work.task.attempt, &self.me) {
+                Redelivery::CarryOut { end, .. } => return Err(Box::new(Decision::CarryOut(Box::new(end)))),
+                Redelivery::Over => return Err(Box::new(Decision::Over)),
+                Redelivery::Run => Vec::new(),
+                Redelivery::Suspect { runs } => runs,
+            };
+            // Those that it bears with it have been waited for.
+            let runs: Vec<_> = runs.into_iter().filter(|run| !work.task.crashed.contains(&run.worker)).collect();
+            let workers: Vec<_> = runs.iter().map(|run| run.worker.clone()).collect();
+            if is_over || runs.is_empty() || begun.elapsed() > self.lost_after / 2 {
+                return Ok(workers);
+            }
+            let Ok(Ok(records)) = timeout(PATIENCE, self.records(&workers)).await else { return Ok(workers) };
+            let heard: BTreeMap<_, _> = workers.iter().cloned().zip(records.iter().map(last_heartbeat)).collect();
+            let asked = asked.get_or_insert(heard);
+            let now = clock::now();
+            let signs = runs.iter().zip(&records).map(|(run, record)| match record {
+                Some(record) if record.health(now, self.lost_after) != Health::Lost => {
+                    let first = asked.get(&run.worker).copied().flatten();
+                    record.sign(&work.id, work.task.attempt, run, first)
+                }
+                Some(_) | None => Sign::Over,
+            });
+            let signs: Vec<_> = signs.collect();
+            if signs.contains(&Sign::Runs) {
+                return Err(Box::new(Decision::Later));
+            }
+            is_over = !signs.contains(&Sign::Unknown);
+            if !is_over && self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await.is_none() {
+                return Ok(workers);
+            }
+        }
+    }
+
+    async fn record(&self, task: &TaskId) -> Option<TaskRecord> {
+        match timeout(PATIENCE, self.store.task(task)).await {
+            Ok(Ok(record)) => Some(record.unwrap_or_default()),
+            Ok(Err(error)) => {
+                debug!(error = chain(&error), "no record to consult");
+                None
+            }
+            Err(_) => None,
         }
     }
 
@@ -98,10 +148,17 @@ impl Suspicion {
     }
 
     async fn fates(&self, workers: &[WorkerId]) -> Result<Vec<Option<Health>>, redis::RedisError> {
+        let (records, now) = (self.records(workers).await?, clock::now());
+        Ok(records.into_iter().map(|record| record.map(|record| record.health(now, self.lost_after))).collect())
+    }
+
+    async fn records(&self, workers: &[WorkerId]) -> Result<Vec<Option<WorkerRecord>>, redis::RedisError> {
         let fields: Vec<_> = workers.iter().map(WorkerId::as_str).collect();
         let texts: Vec<Option<Vec<u8>>> = self.store.shared().hmget(self.store.keys().workers(), &fields).await?;
-        let now = clock::now();
-        let read = |text: Option<Vec<u8>>| serde_json::from_slice::<WorkerRecord>(&text?).ok();
-        Ok(texts.into_iter().map(|text| read(text).map(|record| record.health(now, self.lost_after))).collect())
+        Ok(texts.into_iter().map(|text| serde_json::from_slice(&text?).ok()).collect())
     }
+}
+
+fn last_heartbeat(record: &Option<WorkerRecord>) -> Option<Timestamp> {
+    Some(record.as_ref()?.heartbeat.as_ref()?.at)
 }
