@@ -82,7 +82,7 @@ impl Desk {
             self.defer(delivery, work, now, due).await
         } else {
             let decision = if may_not_be_the_first(taken, work) {
-                self.suspicion.consider(work, taken.lane).await
+                self.suspicion.consider(work, taken.lane, taken.connected).await
             } else {
                 Decision::Run
             };

@@ -21,6 +21,10 @@ use crate::{lanes::Lane, reading::Work};
 const PATIENCE: Duration = Duration::from_millis(500);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
+// What broke this worker's last connection may have broken those of the others and of the monitor as well: then what has
+// run a moment ago is on record only when they have all connected again. It is once that this is waited for, not once
+// for each delivery of a backlog.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// What to do with a delivery.
 #[derive(Debug, PartialEq)]
@@ -55,9 +59,10 @@ pub struct Suspicion {
 }
 
 impl Suspicion {
-    /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects.
-    pub async fn consider(&self, work: &Work, lane: Lane) -> Decision {
-        let workers = match self.others(work).await {
+    /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects, over a
+    /// connection that there is since `connected`.
+    pub async fn consider(&self, work: &Work, lane: Lane, connected: Instant) -> Decision {
+        let workers = match self.others(work, connected).await {
             Ok(workers) => workers,
             Err(decision) => return *decision,
         };
@@ -73,11 +78,18 @@ impl Suspicion {
     // The workers that began it and may have died of it, or what is decided without them. Whoever began it may be at it
     // still, and only cut off from the broker for a moment: half of the time in which it would count as lost is left
     // for its next heartbeat to come.
-    async fn others(&self, work: &Work) -> Result<Vec<WorkerId>, Box<Decision>> {
+    async fn others(&self, work: &Work, connected: Instant) -> Result<Vec<WorkerId>, Box<Decision>> {
         let begun = Instant::now();
         let (mut asked, mut is_over) = (None, false);
         loop {
             let Some(record) = self.record(&work.id).await else { return Err(Box::new(Decision::Run)) };
+            let attempt = record.attempts.get(&work.task.attempt);
+            if connected.elapsed() < SETTLING && attempt.is_none_or(|attempt| attempt.runs.is_empty()) {
+                match self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await {
+                    Some(()) => continue,
+                    None => return Ok(Vec::new()),
+                }
+            }
             let runs = match consider(&record, work.task.attempt, &self.me) {
                 Redelivery::CarryOut { end, .. } => return Err(Box::new(Decision::CarryOut(Box::new(end)))),
                 Redelivery::Over => return Err(Box::new(Decision::Over)),
