@@ -42,6 +42,8 @@ pub const CRASHED: &str = "warren-crashed";
 pub const REASON: &str = "warren-reason";
 /// The last error.
 pub const ERROR: &str = "warren-error";
+/// The client's headers that a copy could not bear, separated by commas.
+pub const SHED: &str = "warren-shed";
 /// When the first attempt failed.
 pub const FIRST_FAILURE: &str = "warren-first-failure";
 /// When the last attempt failed.

@@ -4,7 +4,7 @@
 //! of what happened to this attempt counts, and no record proves nothing either, for the monitor may lag.
 
 use crate::{
-    Attempt, WorkerId,
+    Attempt, Verdict, WorkerId,
     event::Run,
     record::{End, TaskRecord},
 };
@@ -21,10 +21,12 @@ pub enum Redelivery {
         /// Its end.
         end: End,
     },
-    /// These workers began it and did not end it: it may have killed them.
+    /// It has ended in this way, and the attempt that its verdict asked for is on record: nothing is left to do.
+    Over,
+    /// Other workers began it and did not end it: it may have killed them.
     Suspect {
-        /// Who, in the order of their starts.
-        workers: Vec<WorkerId>,
+        /// Their runs, in the order of their starts.
+        runs: Vec<Run>,
     },
 }
 
@@ -35,18 +37,21 @@ pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redeliv
     };
     if let Some(run) = known.leading() {
         let end = run.end.clone().expect("a leading run has ended");
+        if matches!(end.verdict, Verdict::Retry { .. }) && record.attempts.contains_key(&attempt.next()) {
+            return Redelivery::Over;
+        }
         return Redelivery::CarryOut { run: run.run.clone(), end };
     }
     let open = known.runs.iter().filter(|run| run.returned.is_none() && run.run.worker != *me);
-    let workers: Vec<_> = open.map(|run| run.run.worker.clone()).collect();
-    if workers.is_empty() { Redelivery::Run } else { Redelivery::Suspect { workers } }
+    let runs: Vec<_> = open.map(|run| run.run.clone()).collect();
+    if runs.is_empty() { Redelivery::Run } else { Redelivery::Suspect { runs } }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        Outcome, QueueName, TaskId, Timestamp, Verdict,
+        Outcome, QueueName, TaskId, Timestamp,
         event::{About, Ended, Event, Returned, Started},
     };
 
@@ -95,6 +100,10 @@ mod tests {
     }
 
     fn ended(worker: &str) -> Event {
+        ended_with(worker, Verdict::Complete)
+    }
+
+    fn ended_with(worker: &str, verdict: Verdict) -> Event {
         let task = TaskId::parse("t").unwrap();
         let at = Timestamp::from_millis(8);
         Event::Ended(Ended {
@@ -104,13 +113,13 @@ mod tests {
             attempt: Attempt::FIRST,
             run: run(worker),
             outcome: Outcome::success(None),
-            verdict: Verdict::Complete,
+            verdict,
         })
     }
 
     #[test]
     fn considers_by_table() {
-        let suspect = Redelivery::Suspect { workers: vec![id(A)] };
+        let suspect = Redelivery::Suspect { runs: vec![run(A)] };
         for (events, decision) in [
             (vec![], Redelivery::Run),
             (vec![started(A)], suspect.clone()),
@@ -120,6 +129,14 @@ mod tests {
         ] {
             assert_eq!(consider(&record(&events), Attempt::FIRST, &id(B)), decision, "{events:?}");
         }
+    }
+
+    #[test]
+    fn a_retry_is_asked_for_until_it_is_on_record() {
+        let mut record = record(&[ended_with(A, Verdict::Retry { due: Timestamp::from_millis(9) })]);
+        assert!(matches!(consider(&record, Attempt::FIRST, &id(B)), Redelivery::CarryOut { .. }));
+        record.attempts.entry(Attempt::FIRST.next()).or_default();
+        assert_eq!(consider(&record, Attempt::FIRST, &id(B)), Redelivery::Over);
     }
 
     #[test]

@@ -26,6 +26,17 @@ pub enum Verdict {
     Cancel,
 }
 
+impl Verdict {
+    /// The same, with a retry this much later than it was due, or than now.
+    #[must_use]
+    pub fn behind(self, now: Timestamp, by: Duration) -> Self {
+        match self {
+            Self::Retry { due } => Self::Retry { due: due.max(now).plus(by) },
+            Self::Complete | Self::DeadLetter { .. } | Self::Cancel => self,
+        }
+    }
+}
+
 /// Why a task is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

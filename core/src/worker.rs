@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Kind, QueueName, TaskId, Timestamp, WorkerId, event::Goodbye};
+use crate::{
+    Attempt, Kind, QueueName, TaskId, Timestamp, WorkerId,
+    event::{Goodbye, Run},
+};
 
 /// What a worker says of itself once, when it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,7 +102,31 @@ pub enum Health {
     Lost,
 }
 
+/// What a worker's record says of a run of its, whose end is not on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It is at it.
+    Runs,
+    /// It is not: it is gone, or says nothing more of it.
+    Over,
+    /// It has not been heard of since.
+    Unknown,
+}
+
 impl WorkerRecord {
+    /// What it says of this run to someone who asked first when the latest heartbeat was that of `asked`. The record of
+    /// the task must be read after this one: a run leaves the heartbeats only when its end is in the log.
+    pub fn sign(&self, task: &TaskId, attempt: Attempt, run: &Run, asked: Option<Timestamp>) -> Sign {
+        match &self.heartbeat {
+            _ if self.stopped.is_some() => Sign::Over,
+            Some(heartbeat) if Some(heartbeat.at) > asked => {
+                let is_it = |one: &Running| one.task == *task && one.attempt == attempt && one.since == run.started;
+                if heartbeat.running.iter().any(is_it) { Sign::Runs } else { Sign::Over }
+            }
+            Some(_) | None => Sign::Unknown,
+        }
+    }
+
     /// Takes a fact in; facts may come in any order and repeatedly.
     pub fn hello(&mut self, hello: &Hello) {
         if self.hello.as_ref().is_none_or(|known| known.at < hello.at) {
@@ -184,6 +211,25 @@ mod tests {
             }
             assert_eq!(record.health(at(now), after), health);
         }
+    }
+
+    #[test]
+    fn a_newer_heartbeat_tells_whether_a_run_goes_on() {
+        let (task, kind) = (TaskId::parse("t").unwrap(), Kind::parse("k").unwrap());
+        let run = Run { started: at(500), worker: WorkerId::parse("w").unwrap() };
+        let running = vec![Running { task: task.clone(), kind, attempt: Attempt::FIRST, since: at(500) }];
+        let mut record = WorkerRecord::default();
+        let sign = |record: &WorkerRecord, asked| record.sign(&task, Attempt::FIRST, &run, asked);
+        assert_eq!(sign(&record, None), Sign::Unknown);
+        record.heartbeat(&Heartbeat { running, ..beat(1_000, true, false) });
+        assert_eq!(sign(&record, Some(at(1_000))), Sign::Unknown);
+        assert_eq!(sign(&record, Some(at(900))), Sign::Runs);
+        let another = Run { started: at(501), ..run.clone() };
+        assert_eq!(record.sign(&task, Attempt::FIRST, &another, None), Sign::Over);
+        record.heartbeat(&beat(2_000, true, false));
+        assert_eq!(sign(&record, Some(at(1_000))), Sign::Over);
+        record.goodbye(&Goodbye { worker: run.worker.clone(), at: at(2_100) });
+        assert_eq!(sign(&record, Some(at(2_000))), Sign::Over);
     }
 
     #[test]

@@ -21,7 +21,13 @@ pub enum Wire {
     /// Swallows everything for good, while both sides still believe in their connections. What connects after the wire
     /// is open again is carried.
     Silent,
+    /// Swallows what clients say on the connections that bear this word in what they said first, as AMQP's connections
+    /// do their names. What the server says arrives, and so does the end of a client.
+    Mute(&'static str),
 }
+
+// AMQP's names of connections come well before.
+const GREETING: usize = 2_000;
 
 /// A proxy for TCP.
 #[derive(Debug)]
@@ -81,8 +87,8 @@ async fn carry(client: TcpStream, target: String, mut wire: watch::Receiver<Wire
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let mut pumps = JoinSet::new();
-    pumps.spawn(pump(from_client, to_server, wire.clone()));
-    pumps.spawn(pump(from_server, to_client, wire.clone()));
+    pumps.spawn(pump(from_client, to_server, wire.clone(), Side::Client));
+    pumps.spawn(pump(from_server, to_client, wire.clone(), Side::Server));
     tokio::select! {
         // The end of one direction is passed on by its pump; the other may still have something to say.
         () = async { while pumps.join_next().await.is_some() {} } => {}
@@ -99,7 +105,14 @@ async fn hang(mut client: TcpStream, mut wire: watch::Receiver<Wire>) {
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut wire: watch::Receiver<Wire>) {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut wire: watch::Receiver<Wire>, side: Side) {
+    let mut first = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     let mut silent = false;
     loop {
@@ -111,6 +124,14 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut wire: watch::
         let now = *wire.borrow();
         if let Wire::Slow(delay) = now {
             tokio::time::sleep(delay).await;
+        }
+        if side == Side::Client && first.len() < GREETING {
+            first.extend_from_slice(&buffer[..read]);
+        }
+        if let (Wire::Mute(word), Side::Client) = (now, side)
+            && String::from_utf8_lossy(&first).contains(word)
+        {
+            continue;
         }
         if !silent && to.write_all(&buffer[..read]).await.is_err() {
             break;

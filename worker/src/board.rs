@@ -66,6 +66,13 @@ impl Board {
 }
 
 impl Place {
+    /// Whether the broker still counts a delivery of this attempt as this worker's.
+    pub fn is_held(&self) -> bool {
+        let entries = self.board.lock();
+        let entry = self.key.as_ref().and_then(|key| entries.get(key));
+        entry.is_some_and(|entry| entry.ackers.iter().any(|acker| !acker.poisoned()))
+    }
+
     /// Leaves the board, with all the deliveries that came for this attempt.
     pub fn leave(mut self) -> Vec<Acker> {
         let entry = self.key.take().and_then(|key| self.board.lock().remove(&key));

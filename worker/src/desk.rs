@@ -1,6 +1,6 @@
 //! What is done with a delivery, from its arrival to its acknowledgement.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use lapin::message::Delivery;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,7 +20,7 @@ use warren_runtime::{
 };
 
 use crate::{
-    board::Board,
+    board::{Board, Place},
     execution::{self, Execution},
     handler::Job,
     lanes::{Lane, Taken},
@@ -29,6 +29,9 @@ use crate::{
     settlement::{Fate, Settlement},
     suspicion::{Decision, Suspicion},
 };
+
+// The copy that is made once more comes this much later than the first, if there is one: then the record knows of that.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// Everything that handling a delivery needs; one for all slots.
 pub struct Desk {
@@ -77,15 +80,16 @@ impl Desk {
         let due = work.task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
         let fate = if let Some(due) = due {
             self.defer(delivery, work, now, due).await
-        } else if work.task.deadline.is_some_and(|deadline| deadline < now) {
-            let error = format!("not started before its deadline, {}", work.task.deadline.unwrap_or_default());
-            self.refuse(delivery, &refusal(work, Reason::Expired, error)).await
         } else {
             let decision = if may_not_be_the_first(taken, work) {
-                self.suspicion.consider(work, taken.lane).await
+                self.suspicion.consider(work, taken.lane, taken.connected).await
             } else {
                 Decision::Run
             };
+            if delivery.acker.poisoned() {
+                debug!("the delivery was lost while the record was asked");
+                return;
+            }
             match self.keep_from_running(taken, work, decision).await {
                 Some(fate) => fate,
                 None => return self.run(taken, work, slot).await,
@@ -96,12 +100,23 @@ impl Desk {
 
     // What becomes of a delivery instead of a run; `None` if it is to run.
     async fn keep_from_running(&self, taken: &Taken, work: &Work, decision: Decision) -> Option<Fate> {
-        let delivery = &taken.delivery;
+        let (delivery, now) = (&taken.delivery, clock::now());
         match decision {
-            Decision::Run => None,
+            // Only what would start now can be too late: what has begun in time may well end after its deadline.
+            Decision::Run => {
+                let late = work.task.deadline.filter(|deadline| *deadline < now)?;
+                let error = format!("not started before its deadline, {late}");
+                Some(self.refuse(delivery, &refusal(work, Reason::Expired, error)).await)
+            }
             Decision::CarryOut(end) => {
                 debug!("it has ended before: only its verdict is carried out");
-                Some(self.settlement.carry_out(work, delivery, &end.outcome, end.verdict, end.at, true).await)
+                let verdict = end.verdict.behind(now, BEHIND);
+                Some(self.settlement.carry_out(work, delivery, &end.outcome, verdict, end.at, true).await)
+            }
+            Decision::Over => Some(Fate::Acknowledge),
+            Decision::Later => {
+                debug!("the worker that began it lives and runs it: it is asked for again later");
+                Some(self.settlement.postpone(work, delivery, now).await)
             }
             Decision::Suspect(workers) => {
                 warn!(?workers, "workers began this attempt and did not end it: it runs apart from the others");
@@ -163,7 +178,7 @@ impl Desk {
             let execution = self.execute(work, delivery, &run).await;
             drop(slot);
             let fate = match execution {
-                Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome).await,
+                Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome, &place).await,
                 Execution::Interrupted => {
                     self.take_back(work, run).await;
                     Fate::GiveBack
@@ -204,7 +219,7 @@ impl Desk {
         if work.assignment.handler.is_isolated() || !may_not_be_the_first(taken, work) {
             return None;
         }
-        let decision = self.suspicion.reconsider(work, taken.lane, run).await;
+        let decision = self.suspicion.reconsider(work, taken.lane, taken.connected, run).await;
         (decision != Decision::Run).then_some(decision)
     }
 
@@ -229,7 +244,7 @@ impl Desk {
         execution::run(work.assignment.handler.as_ref(), &job, &self.abort, told).await
     }
 
-    async fn conclude(&self, work: &Work, delivery: &Delivery, run: Run, outcome: Outcome) -> Fate {
+    async fn conclude(&self, work: &Work, delivery: &Delivery, run: Run, outcome: Outcome, place: &Place) -> Fate {
         let at = clock::now();
         let verdict = judge(&outcome, work.task.attempt, &work.assignment.policy, at, clock::draw());
         debug!(outcome = outcome.name(), "attempt ended");
@@ -244,6 +259,12 @@ impl Desk {
             verdict,
         });
         if !self.settlement.record(&event).await {
+            return Fate::Leave;
+        }
+        if !place.is_held() {
+            // Whoever gets it next finds this outcome on record, or has decided the attempt already: a copy of ours
+            // would be one too many.
+            debug!("the delivery was lost meanwhile: its verdict is for its next holder to carry out");
             return Fate::Leave;
         }
         let check = delivery.redelivered || work.task.check;

@@ -9,6 +9,7 @@ use lapin::{
     options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions},
     types::FieldTable,
 };
+use tokio::time::Instant;
 use tracing::{info, warn};
 use warren_core::{QueueName, weights::Turns};
 use warren_runtime::amqp::{Error, Link, Topology, session::chain};
@@ -29,6 +30,8 @@ pub struct Taken {
     pub queue: QueueName,
     /// The lane that it came by.
     pub lane: Lane,
+    /// Since when there is a connection to take from.
+    pub connected: Instant,
     /// The delivery.
     pub delivery: Delivery,
 }
@@ -39,6 +42,7 @@ pub struct Lanes {
     lines: Vec<Line>,
     turns: Turns,
     prefetch: u16,
+    opened: Instant,
 }
 
 #[derive(Debug)]
@@ -68,7 +72,7 @@ impl Lanes {
             }
         }
         let turns = Turns::new(queues.iter().flat_map(|(_, weight)| [*weight, 1]));
-        Ok(Self { lines, turns, prefetch })
+        Ok(Self { lines, turns, prefetch, opened: Instant::now() })
     }
 
     /// The next delivery, in proportion to the weights of the queues that have one. A lane whose consumer was cancelled
@@ -81,7 +85,8 @@ impl Lanes {
                         self.turns.choose(|index| self.lines[index].head.is_some()).expect("a head has arrived");
                     let Line { queue, lane, head, .. } = &mut self.lines[index];
                     let delivery = head.take().expect("only lines with a head are chosen");
-                    return Ok(Taken { queue: queue.clone(), lane: *lane, delivery });
+                    let (queue, lane) = (queue.clone(), *lane);
+                    return Ok(Taken { queue, lane, connected: self.opened, delivery });
                 }
                 Some(index) => self.reopen(index, link, topology).await?,
             }

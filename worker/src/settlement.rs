@@ -4,6 +4,8 @@
 //! its queue; then the reply is sent, at best effort; then the delivery is acknowledged. A death at any point leaves the
 //! delivery with the broker, and the record of the outcome keeps it from being run again.
 
+use std::time::Duration;
+
 use lapin::{
     Acker, BasicProperties,
     message::Delivery,
@@ -22,6 +24,9 @@ use warren_runtime::{
 };
 
 use crate::{patience::Patience, reading::Work};
+
+// A single stay on the ladder; short beside what an attempt takes that outlives a connection.
+const POSTPONED: Duration = Duration::from_millis(6_400);
 
 /// What becomes of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +121,15 @@ impl Settlement {
         let names: Vec<_> = workers.iter().map(WorkerId::as_str).collect();
         let copy = Copy::of(delivery).id(id.as_str()).text(header::CRASHED, &names.join(","));
         self.deliver(&copy.expiration(None).to_queue(&self.names.suspect(queue))).await
+    }
+
+    /// Puts a delivery on the delay ladder for a while, for another worker is at it. Nothing is decided by that, so
+    /// nothing is written.
+    pub async fn postpone(&self, work: &Work, delivery: &Delivery, now: Timestamp) -> Fate {
+        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str()).check();
+        let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);
+        let route = Route { queue, attempt, due: Some(now.plus(POSTPONED)), deadline };
+        self.deliver(&route.address(copy, &self.names, now)).await
     }
 
     /// Publishes until it is confirmed. What the broker will never take is given back, to be tried again.

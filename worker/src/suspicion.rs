@@ -4,6 +4,7 @@
 //! not answer, the attempt runs.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,10 +14,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warren_core::{
-    Redelivery, WorkerId, consider,
+    Redelivery, TaskId, Timestamp, WorkerId, consider,
     event::Run,
     record::TaskRecord,
-    worker::{Health, WorkerRecord},
+    worker::{Health, Sign, WorkerRecord},
 };
 use warren_runtime::{amqp::session::chain, clock, redis::Store};
 
@@ -27,12 +28,21 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 const BETWEEN_RECORDS: Duration = Duration::from_millis(10);
 // After the record was waited for in vain, nothing is held up by it for this long.
 const FORBEARANCE: Duration = Duration::from_secs(10);
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
+// What broke this worker's last connection may have broken those of the others and of the monitor as well: then what has
+// run a moment ago is on record only when they have all connected again. It is once that this is waited for, not once
+// for each delivery of a backlog.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// What to do with a delivery.
 #[derive(Debug, PartialEq)]
 pub enum Decision {
     /// Run it.
     Run,
+    /// Nothing.
+    Over,
+    /// Another worker is at it: ask again later.
+    Later,
     /// Do once more what the verdict on record asks for.
     CarryOut(Box<warren_core::record::End>),
     /// Put it where suspects run one at a time, with the names of the workers that may have died of it.
@@ -59,64 +69,123 @@ pub struct Suspicion {
 }
 
 impl Suspicion {
-    /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects.
-    pub async fn consider(&self, work: &Work, lane: Lane) -> Decision {
-        match self.record(work).await {
-            Some(record) => self.judge(&record, work, lane).await,
-            None => Decision::Run,
-        }
+    /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects, over a
+    /// connection that there is since `connected`.
+    pub async fn consider(&self, work: &Work, lane: Lane, connected: Instant) -> Decision {
+        self.decide(work, lane, connected, None).await
     }
 
     /// Decides once more when the record has come so far that it holds this worker's own start, `own`, and so every
     /// earlier one. Where the monitor is down or behind, the attempt runs.
-    pub async fn reconsider(&self, work: &Work, lane: Lane, own: &Run) -> Decision {
+    pub async fn reconsider(&self, work: &Work, lane: Lane, connected: Instant, own: &Run) -> Decision {
+        if self.sees(work, own).await { self.decide(work, lane, connected, Some(own)).await } else { Decision::Run }
+    }
+
+    async fn sees(&self, work: &Work, own: &Run) -> bool {
         if self.behind().is_some_and(|since| since.elapsed() < FORBEARANCE) {
-            return Decision::Run;
+            return false;
         }
         let begun = Instant::now();
-        while let Some(record) = self.record(work).await {
+        while let Some(record) = self.record(&work.id).await {
             let runs = record.attempts.get(&work.task.attempt).map(|attempt| &attempt.runs);
             if runs.is_some_and(|runs| runs.iter().any(|run| run.run == *own)) {
-                return self.judge(&record, work, lane).await;
+                return true;
             }
             if begun.elapsed() > PATIENCE {
                 *self.behind.lock().expect("nobody panics while looking at a clock") = Some(Instant::now());
-                break;
+                return false;
             }
             if self.abort.run_until_cancelled(sleep(BETWEEN_RECORDS)).await.is_none() {
-                break;
+                return false;
             }
         }
-        Decision::Run
+        false
     }
 
     fn behind(&self) -> Option<Instant> {
         *self.behind.lock().expect("nobody panics while looking at a clock")
     }
 
-    async fn record(&self, work: &Work) -> Option<TaskRecord> {
-        match timeout(PATIENCE, self.store.task(&work.id)).await {
+    async fn decide(&self, work: &Work, lane: Lane, connected: Instant, own: Option<&Run>) -> Decision {
+        let workers = match self.others(work, connected, own).await {
+            Ok(workers) => workers,
+            Err(decision) => return *decision,
+        };
+        let mut suspects = work.task.crashed.clone();
+        suspects.extend(workers);
+        match lane {
+            Lane::Tasks if suspects.is_empty() => Decision::Run,
+            Lane::Tasks => Decision::Suspect(suspects),
+            Lane::Suspects => self.count(suspects).await,
+        }
+    }
+
+    // The workers that began it and may have died of it, or what is decided without them. Whoever began it may be at it
+    // still, and only cut off from the broker for a moment: half of the time in which it would count as lost is left
+    // for its next heartbeat to come.
+    async fn others(&self, work: &Work, connected: Instant, own: Option<&Run>) -> Result<Vec<WorkerId>, Box<Decision>> {
+        let begun = Instant::now();
+        let (mut asked, mut is_over) = (None, false);
+        loop {
+            let Some(record) = self.record(&work.id).await else { return Err(Box::new(Decision::Run)) };
+            let attempt = record.attempts.get(&work.task.attempt);
+            if connected.elapsed() < SETTLING && attempt.is_none_or(|attempt| attempt.runs.is_empty()) {
+                match self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await {
+                    Some(()) => continue,
+                    None => return Ok(Vec::new()),
+                }
+            }
+            let runs = match consider(&record, work.task.attempt, &self.me) {
+                Redelivery::CarryOut { end, .. } => return Err(Box::new(Decision::CarryOut(Box::new(end)))),
+                Redelivery::Over => return Err(Box::new(Decision::Over)),
+                Redelivery::Run => Vec::new(),
+                Redelivery::Suspect { runs } => runs,
+            };
+            // Those that it bears with it have been waited for.
+            let runs: Vec<_> = runs.into_iter().filter(|run| !work.task.crashed.contains(&run.worker)).collect();
+            let workers: Vec<_> = runs.iter().map(|run| run.worker.clone()).collect();
+            if is_over || runs.is_empty() || begun.elapsed() > self.lost_after / 2 {
+                return Ok(workers);
+            }
+            let Ok(Ok(records)) = timeout(PATIENCE, self.records(&workers)).await else { return Ok(workers) };
+            let heard: BTreeMap<_, _> =
+                workers.iter().cloned().zip(records.iter().map(Option::as_ref).map(last_heartbeat)).collect();
+            let asked = asked.get_or_insert(heard);
+            let now = clock::now();
+            let signs = runs.iter().zip(&records).map(|(run, record)| match record {
+                Some(record) if record.health(now, self.lost_after) != Health::Lost => {
+                    let first = asked.get(&run.worker).copied().flatten();
+                    record.sign(&work.id, work.task.attempt, run, first)
+                }
+                Some(_) | None => Sign::Over,
+            });
+            let signs: Vec<_> = signs.collect();
+            // Of two that begin at once the earlier goes on, and not neither.
+            let yields = |run: &Run| own.is_none_or(|own| (run.started, &run.worker) < (own.started, &own.worker));
+            if runs.iter().zip(&signs).any(|(run, sign)| *sign == Sign::Runs && yields(run)) {
+                return Err(Box::new(Decision::Later));
+            }
+            let workers: Vec<_> = workers
+                .into_iter()
+                .zip(&signs)
+                .filter(|(_, sign)| **sign != Sign::Runs)
+                .map(|(worker, _)| worker)
+                .collect();
+            is_over = !signs.contains(&Sign::Unknown);
+            if !is_over && self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await.is_none() {
+                return Ok(workers);
+            }
+        }
+    }
+
+    async fn record(&self, task: &TaskId) -> Option<TaskRecord> {
+        match timeout(PATIENCE, self.store.task(task)).await {
             Ok(Ok(record)) => Some(record.unwrap_or_default()),
             Ok(Err(error)) => {
                 debug!(error = chain(&error), "no record to consult");
                 None
             }
             Err(_) => None,
-        }
-    }
-
-    async fn judge(&self, record: &TaskRecord, work: &Work, lane: Lane) -> Decision {
-        let workers = match consider(record, work.task.attempt, &self.me) {
-            Redelivery::CarryOut { end, .. } => return Decision::CarryOut(Box::new(end)),
-            Redelivery::Run => Vec::new(),
-            Redelivery::Suspect { workers } => workers,
-        };
-        let mut suspects = work.task.crashed.clone();
-        suspects.extend(workers.into_iter().filter(|worker| !work.task.crashed.contains(worker)));
-        match lane {
-            Lane::Tasks if suspects.is_empty() => Decision::Run,
-            Lane::Tasks => Decision::Suspect(suspects),
-            Lane::Suspects => self.count(suspects).await,
         }
     }
 
@@ -145,10 +214,17 @@ impl Suspicion {
     }
 
     async fn fates(&self, workers: &[WorkerId]) -> Result<Vec<Option<Health>>, redis::RedisError> {
+        let (records, now) = (self.records(workers).await?, clock::now());
+        Ok(records.into_iter().map(|record| record.map(|record| record.health(now, self.lost_after))).collect())
+    }
+
+    async fn records(&self, workers: &[WorkerId]) -> Result<Vec<Option<WorkerRecord>>, redis::RedisError> {
         let fields: Vec<_> = workers.iter().map(WorkerId::as_str).collect();
         let texts: Vec<Option<Vec<u8>>> = self.store.shared().hmget(self.store.keys().workers(), &fields).await?;
-        let now = clock::now();
-        let read = |text: Option<Vec<u8>>| serde_json::from_slice::<WorkerRecord>(&text?).ok();
-        Ok(texts.into_iter().map(|text| read(text).map(|record| record.health(now, self.lost_after))).collect())
+        Ok(texts.into_iter().map(|text| serde_json::from_slice(&text?).ok()).collect())
     }
+}
+
+fn last_heartbeat(record: Option<&WorkerRecord>) -> Option<Timestamp> {
+    Some(record?.heartbeat.as_ref()?.at)
 }

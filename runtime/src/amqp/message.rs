@@ -1,5 +1,7 @@
 //! Between the client library's messages and Warren's.
 
+mod size;
+
 use lapin::{
     BasicProperties,
     message::Delivery,
@@ -10,6 +12,10 @@ use warren_core::{
     header::{self, Headers, Value},
     message::Incoming,
 };
+
+// All properties and headers of a message share a frame, of 128 KiB unless configured otherwise (RabbitMQ documentation,
+// `frame_max`). A larger one ends the connection, and would do so again and again.
+const LARGEST_HEADERS: usize = 131_072 - 8 - 14;
 
 /// Survives a restart of the broker.
 pub const PERSISTENT: u8 = 2;
@@ -180,11 +186,21 @@ impl Copy {
         self
     }
 
-    /// To this queue.
-    pub fn to_queue(self, queue: &str) -> Outgoing {
+    /// To this queue. What with Warren's notes does not fit into a frame any more sheds its largest headers, and says
+    /// which.
+    pub fn to_queue(mut self, queue: &str) -> Outgoing {
         // A foreign user's name would make the broker close the channel: only that user may publish it.
-        let properties = without_user(self.properties).with_headers(self.headers);
-        Outgoing::to_queue(queue, properties, self.body)
+        let properties = without_user(self.properties.clone());
+        let mut shed = Vec::new();
+        while size::properties(&properties) + size::table(&self.headers) > LARGEST_HEADERS {
+            let foreign = self.headers.inner().iter().filter(|(name, _)| !name.as_str().starts_with("warren-"));
+            let Some((name, _)) = foreign.max_by_key(|(_, value)| size::value(value)) else { break };
+            let name = name.to_string();
+            self = self.without(&[&name]);
+            shed.push(name);
+            self = self.text(header::SHED, &shed.join(","));
+        }
+        Outgoing::to_queue(queue, properties.with_headers(self.headers), self.body)
     }
 }
 
@@ -252,6 +268,23 @@ mod tests {
         assert_eq!((copy.properties.user_id(), copy.properties.expiration()), (&None, &None));
         assert_eq!((copy.properties.priority(), copy.properties.reply_to().is_some()), (&Some(7), true));
         assert_eq!(copy.properties.kind().as_ref().unwrap().as_str(), "resize");
+    }
+
+    #[test]
+    fn a_copy_that_does_not_fit_into_a_frame_sheds_its_largest_headers_and_says_so() {
+        let mut headers = FieldTable::default();
+        for (name, size) in [("small", 100), ("large", 130_800)] {
+            headers.insert(name.into(), AMQPValue::LongString(vec![b'x'; size].into()));
+        }
+        let properties = BasicProperties::default().with_headers(headers);
+        let names = |copy: Copy| {
+            let properties = copy.to_queue("q").properties;
+            let headers = properties.headers().clone().unwrap();
+            headers.inner().keys().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let copy = Copy::from_parts(properties, Vec::new());
+        assert_eq!(names(copy.clone()), ["large", "small"]);
+        assert_eq!(names(copy.text(header::ERROR, &"e".repeat(500))), ["small", "warren-error", "warren-shed"]);
     }
 
     #[test]
