@@ -49,9 +49,12 @@ impl Duplicate {
     /// `blind` are the times, from and to, in which nothing was read from the log.
     pub fn was_known(&self, blind: &[(u64, u64)]) -> bool {
         let Some(done) = self.done else { return false };
-        let read = blind.iter().fold(done, |read, (from, to)| {
-            if (*from..*to).contains(&(read + ON_RECORD)) { *to } else { read }
-        });
+        let read = blind.iter().fold(
+            done,
+            |read, (from, to)| {
+                if (*from..*to).contains(&(read + ON_RECORD)) { *to } else { read }
+            },
+        );
         self.again > read + ON_RECORD
     }
 }

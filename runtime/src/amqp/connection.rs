@@ -11,7 +11,12 @@ use lapin::{
     tcp::OwnedTLSConfig,
     uri::AMQPUri,
 };
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    time::timeout,
+};
 
 use super::Config;
 
@@ -32,8 +37,8 @@ pub enum Error {
     #[error("cannot connect to the broker")]
     Connect(#[source] lapin::Error),
     /// The broker does not answer in time.
-    #[error("cannot connect to the broker within {CONNECT_TIMEOUT:?}")]
-    ConnectTimeout,
+    #[error("cannot connect to the broker within {0:?}")]
+    ConnectTimeout(Duration),
     /// Something on an open connection failed.
     #[error("cannot {what}")]
     Broker {
@@ -106,8 +111,11 @@ impl Connector {
 
     /// Opens a connection for one purpose.
     pub async fn connect(&self, purpose: &str) -> Result<Link, Error> {
-        let address = self.config.address().map_err(|error| Error::Address(error.to_string()))?;
-        let mut uri: AMQPUri = address.parse().map_err(Error::Address)?;
+        self.connect_within(CONNECT_TIMEOUT, purpose).await
+    }
+
+    pub(super) async fn connect_within(&self, patience: Duration, purpose: &str) -> Result<Link, Error> {
+        let mut uri = self.uri()?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let cert_chain = match &self.config.ca_file {
             Some(path) => Some(tokio::fs::read_to_string(path).await.map_err(Error::Authority)?),
@@ -118,8 +126,26 @@ impl Connector {
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
         let runtime = runtime::default_runtime().map_err(|error| Error::Address(error.to_string()))?;
         let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Error::ConnectTimeout)?;
+        let connection = timeout(patience, connecting).await.map_err(|_| Error::ConnectTimeout(patience))?;
         Ok(Link::new(connection.map_err(Error::Connect)?))
+    }
+
+    /// Asks whether anybody answers at the broker's address. Whatever is said counts, a refusal as well: only silence is
+    /// an error.
+    pub(super) async fn knock(&self, patience: Duration) -> Result<(), Error> {
+        let authority = self.uri()?.authority;
+        let asking = async {
+            let mut stream = TcpStream::connect((authority.host.as_str(), authority.port)).await?;
+            // To one who expects TLS this is an error, and an answer.
+            stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+            stream.read(&mut [0]).await
+        };
+        timeout(patience, asking).await.map(drop).map_err(|_| Error::ConnectTimeout(patience))
+    }
+
+    fn uri(&self) -> Result<AMQPUri, Error> {
+        let address = self.config.address().map_err(|error| Error::Address(error.to_string()))?;
+        address.parse().map_err(Error::Address)
     }
 }
 
@@ -166,7 +192,7 @@ impl Link {
         let mut events = self.connection.events_listener();
         // What happened before we listened is not told again.
         while self.connection.status().connected() {
-            let event = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
+            let event = timeout(Duration::from_millis(500), events.next()).await;
             match event {
                 Ok(Some(Event::ConnectionBlocked(reason))) => {
                     tracing::warn!(reason, "the broker has blocked this connection");
@@ -189,6 +215,6 @@ impl Link {
     /// Closes the connection in good order. A broken one is closed already.
     pub async fn close(&self) {
         let closing = self.connection.close(200, "done".into());
-        drop(tokio::time::timeout(Duration::from_secs(2), closing).await);
+        drop(timeout(Duration::from_secs(2), closing).await);
     }
 }
