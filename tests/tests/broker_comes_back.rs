@@ -140,3 +140,13 @@ async fn queues_that_are_deleted_come_back_and_what_runs_beside_them_goes_on() {
         until(&format!("{queue} is there again"), PATIENCE, async || broker.depth(&queue).await.ok_or("gone")).await;
     }
 }
+
+#[tokio::test]
+async fn a_log_that_is_deleted_comes_back_without_a_monitor_as_well() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let _worker = pool.worker("heartbeat = '500ms'").await;
+    broker.delete(&pool.names().log()).await;
+    let (reply_to, mut replies) = broker.reply_queue().await;
+    broker.publish("", &pool.queue(), message("echo", "t").with_reply_to(reply_to.as_str().into()), b"7").await;
+    assert_eq!(Broker::reply(&mut replies).await.data, b"7");
+}
