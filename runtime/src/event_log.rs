@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warren_core::event::{self, Event};
 
-use crate::amqp::{Names, Outgoing, Publisher, message::PERSISTENT};
+use crate::amqp::{Names, Outgoing, PublishError, Publisher, message::PERSISTENT};
 
 // Few enough that a lost connection repeats little, many enough that a message costs nothing beside its events.
 const EVENTS_IN_A_BATCH: usize = 256;
@@ -135,7 +135,10 @@ impl EventWriter {
     async fn insist(&self, message: &Outgoing) {
         let mut wait = Duration::from_millis(50);
         while let Err(error) = self.publisher.publish(message).await {
-            // The first process of a pool writes before another part of it has declared the log.
+            // The first process of a pool writes before another part of it has declared the log; later it was deleted.
+            if let PublishError::Returned { .. } = error {
+                self.publisher.miss();
+            }
             if wait < LONGEST_WAIT {
                 debug!(%error, "events are not in the log yet");
             } else {

@@ -16,6 +16,9 @@ use crate::{
     pool::Service,
 };
 
+// How long the way of an end into the record may take, in milliseconds.
+const ON_RECORD: u64 = 1_000;
+
 /// Where the books of a pool are kept.
 #[derive(Debug, Clone)]
 pub struct Books {
@@ -39,6 +42,21 @@ pub struct Duplicate {
     pub done: Option<u64>,
     /// When it began again.
     pub again: u64,
+}
+
+impl Duplicate {
+    /// Whether the earlier end had been on record for a while when it began again, so that it should have been recognised.
+    /// `blind` are the times, from and to, in which nothing was read from the log.
+    pub fn was_known(&self, blind: &[(u64, u64)]) -> bool {
+        let Some(done) = self.done else { return false };
+        let read = blind.iter().fold(
+            done,
+            |read, (from, to)| {
+                if (*from..*to).contains(&(read + ON_RECORD)) { *to } else { read }
+            },
+        );
+        self.again > read + ON_RECORD
+    }
 }
 
 /// The balance of a run that has come to rest.

@@ -63,10 +63,9 @@ impl Lanes {
         queues: &[(QueueName, u32)],
         prefetch: u16,
     ) -> Result<Self, Error> {
-        topology.declare(link).await?;
+        declare(link, topology, queues).await?;
         let mut lines = Vec::new();
         for (queue, _) in queues {
-            topology.declare_queue(link, queue).await?;
             for lane in [Lane::Tasks, Lane::Suspects] {
                 lines.push(Line::open(link, topology, queue, lane, prefetch).await?);
             }
@@ -165,6 +164,15 @@ impl Line {
         })
         .await
     }
+}
+
+/// Makes everything that these queues need, as far as it is not there.
+pub async fn declare(link: &Link, topology: &Topology, queues: &[(QueueName, u32)]) -> Result<(), Error> {
+    topology.declare(link).await?;
+    for (queue, _) in queues {
+        topology.declare_queue(link, queue).await?;
+    }
+    Ok(())
 }
 
 /// Gives a delivery back to its place in the queue.

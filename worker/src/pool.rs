@@ -7,21 +7,24 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
+use tracing::{info, warn};
 use warren_core::QueueName;
 use warren_runtime::{
     Shutdown,
-    amqp::{Connector, Error, Link, Topology, session::Sessions},
+    amqp::{Connector, Error, Link, Publisher, Topology, session::Sessions},
     readiness::Latch,
 };
 
 use crate::{
     desk::Desk,
-    lanes::{Lanes, Taken},
+    lanes::{self, Lanes, Taken},
 };
 
 // What has ended before the worker was told to stop now may still be made safe for this long.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+// The queue may be under way already; and a pool that misses one again and again must not do nothing else.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// The component.
 pub struct Pool {
@@ -72,13 +75,25 @@ impl Pool {
         let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch).await?;
         self.latch.met();
         info!(queues = ?self.queues, slots = self.slots, "consuming");
+        // Kept from turn to turn, or a busy pool would never get through its wait.
+        let missed = missing(&self.desk.settlement.publisher);
+        tokio::pin!(missed);
         loop {
             let next = async {
                 let slot = slots.clone().acquire_owned().await.expect("slots are never closed");
                 (slot, lanes.next(link, &self.topology).await)
             };
-            let Some((slot, taken)) = shutdown.drain.run_until_cancelled(next).await else { break };
-            self.dispatch(slot, taken?, slots, running).await;
+            tokio::select! {
+                taken = shutdown.drain.run_until_cancelled(next) => {
+                    let Some((slot, taken)) = taken else { break };
+                    self.dispatch(slot, taken?, slots, running).await;
+                }
+                () = &mut missed => {
+                    warn!("a queue was deleted: making again what is not there");
+                    lanes::declare(link, &self.topology, &self.queues).await?;
+                    missed.set(missing(&self.desk.settlement.publisher));
+                }
+            }
         }
         self.latch.missing("shutting down");
         lanes.stop().await;
@@ -117,4 +132,11 @@ impl Pool {
             () = too_late => {}
         }
     }
+}
+
+// A queue without consumers is gone without a word, until something cannot be published to it. If this is dropped in its
+// wait, whoever misses the queue says so again.
+async fn missing(publisher: &Publisher) {
+    publisher.missing().await;
+    sleep(SETTLING).await;
 }

@@ -149,6 +149,9 @@ impl Settlement {
                 }
                 Err(cause) => {
                     error!(error = %cause, "a copy cannot be published: its task goes back to the queue");
+                    if let PublishError::Returned { .. } = cause {
+                        self.publisher.miss();
+                    }
                     patience.wait(&self.abort).await;
                     return Fate::GiveBack;
                 }

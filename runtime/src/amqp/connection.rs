@@ -10,7 +10,12 @@ use lapin::{
     runtime,
     tcp::OwnedTLSConfig,
 };
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    time::timeout,
+};
 use tracing::warn;
 
 use super::{
@@ -34,8 +39,13 @@ pub enum Error {
     #[error("cannot read the certificate authority")]
     Authority(#[source] std::io::Error),
     /// The broker does not answer in time.
-    #[error("cannot connect to the broker at {0} within {CONNECT_TIMEOUT:?}")]
-    ConnectTimeout(String),
+    #[error("cannot connect to the broker at {node} within {patience:?}")]
+    ConnectTimeout {
+        /// Where it was asked.
+        node: String,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// Something on an open connection failed.
     #[error("cannot {what}")]
     Broker {
@@ -110,12 +120,16 @@ impl Connector {
 
     /// Opens a connection for one purpose, to the first of the broker's nodes that answers. Each is tried once.
     pub async fn connect(&self, purpose: &str) -> Result<Link, Error> {
+        self.connect_within(CONNECT_TIMEOUT, purpose).await
+    }
+
+    pub(super) async fn connect_within(&self, patience: Duration, purpose: &str) -> Result<Link, Error> {
         let nodes = self.config.nodes().map_err(Error::Address)?;
         let first = self.turns.present();
         let mut turn = first;
         loop {
             let node = &nodes[turn % nodes.len()];
-            let error = match self.connect_to(node, turn, purpose).await {
+            let error = match self.connect_to(node, turn, patience, purpose).await {
                 Ok(link) => return Ok(link),
                 Err(error) => error,
             };
@@ -133,7 +147,7 @@ impl Connector {
         self.turns.leave(link.turn);
     }
 
-    async fn connect_to(&self, node: &Node, turn: usize, purpose: &str) -> Result<Link, Error> {
+    async fn connect_to(&self, node: &Node, turn: usize, patience: Duration, purpose: &str) -> Result<Link, Error> {
         let mut uri = node.uri();
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let cert_chain = match &self.config.ca_file {
@@ -145,10 +159,28 @@ impl Connector {
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
         let runtime = runtime::default_runtime().map_err(|error| Error::Address(error.to_string()))?;
         let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let connection = connecting.map_err(|_| Error::ConnectTimeout(node.to_string()))?;
+        let connecting = timeout(patience, connecting).await;
+        let connection = connecting.map_err(|_| Error::ConnectTimeout { node: node.to_string(), patience })?;
         let connection = connection.map_err(Error::broker(format!("connect to the broker at {node}")))?;
         Ok(Link::new(connection, node.clone(), turn))
+    }
+
+    /// Asks whether anybody answers at the address of the node whose turn it is. Whatever is said counts, a refusal as
+    /// well: only silence is an error.
+    pub(super) async fn knock(&self, patience: Duration) -> Result<(), Error> {
+        let (nodes, turn) = (self.config.nodes().map_err(Error::Address)?, self.turns.present());
+        let node = &nodes[turn % nodes.len()];
+        let authority = node.uri().authority;
+        let asking = async {
+            let mut stream = TcpStream::connect((authority.host.as_str(), authority.port)).await?;
+            // To one who expects TLS this is an error, and an answer.
+            stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+            stream.read(&mut [0]).await
+        };
+        timeout(patience, asking).await.map(drop).map_err(|_| {
+            self.turns.leave(turn);
+            Error::ConnectTimeout { node: node.to_string(), patience }
+        })
     }
 }
 
@@ -202,7 +234,7 @@ impl Link {
         let mut events = self.connection.events_listener();
         // What happened before we listened is not told again.
         while self.connection.status().connected() {
-            let event = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
+            let event = timeout(Duration::from_millis(500), events.next()).await;
             match event {
                 Ok(Some(Event::ConnectionBlocked(reason))) => {
                     tracing::warn!(reason, "the broker has blocked this connection");
@@ -225,6 +257,6 @@ impl Link {
     /// Closes the connection in good order. A broken one is closed already.
     pub async fn close(&self) {
         let closing = self.connection.close(200, "done".into());
-        drop(tokio::time::timeout(Duration::from_secs(2), closing).await);
+        drop(timeout(Duration::from_secs(2), closing).await);
     }
 }

@@ -68,6 +68,7 @@ pub struct Publisher {
     current: watch::Receiver<Option<Line>>,
     window: Arc<Semaphore>,
     broken: Arc<Notify>,
+    missing: Arc<Notify>,
     timeout: Duration,
 }
 
@@ -92,7 +93,8 @@ impl Publisher {
         let timeout = connector.config().confirm_timeout;
         let (sender, current) = watch::channel(None);
         let broken = Arc::new(Notify::new());
-        let publisher = Self { current, window: Arc::new(Semaphore::new(WINDOW)), broken: broken.clone(), timeout };
+        let window = Arc::new(Semaphore::new(WINDOW));
+        let publisher = Self { current, window, broken: broken.clone(), missing: Arc::default(), timeout };
         (PublisherLoop { connector, current: sender, broken, latch }, publisher)
     }
 
@@ -118,6 +120,16 @@ impl Publisher {
                 Some(_) => Err(PublishError::TimedOut(self.timeout)),
             },
         }
+    }
+
+    /// Says that a queue of ours is gone, to whoever [waits for it](Self::missing) and can make it again.
+    pub fn miss(&self) {
+        self.missing.notify_one();
+    }
+
+    /// Returns when a queue of ours was missed, perhaps before this was called. Cancel safe.
+    pub async fn missing(&self) {
+        self.missing.notified().await;
     }
 
     /// Whether a publish would wait now, and for what.

@@ -10,6 +10,9 @@ use super::{Connector, Error, Link};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+// A peer that takes connections and says nothing, as a frozen broker or a dead proxy does, must not hold up the return. One
+// that has answered a knock may be slow: it gets the connector's own patience.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Connects again and again, for one purpose. Whoever uses it does its work on a link until that breaks
 /// ([`Link::broken`]), says how it ended, and asks for the next.
@@ -19,12 +22,14 @@ pub struct Sessions {
     purpose: &'static str,
     wait: Duration,
     born: Option<Instant>,
+    // The last connection was accepted and never answered.
+    mute: bool,
 }
 
 impl Sessions {
     /// With nothing connected yet.
     pub fn new(connector: Connector, purpose: &'static str) -> Self {
-        Self { connector, purpose, wait: SHORTEST_WAIT, born: None }
+        Self { connector, purpose, wait: SHORTEST_WAIT, born: None, mute: false }
     }
 
     /// The next connection, after a wait that grows while they keep failing; `None` once `stop` is cancelled.
@@ -33,11 +38,14 @@ impl Sessions {
             if self.born.take().is_some_and(|born| born.elapsed() < LONGEST_WAIT) {
                 self.pause(stop).await?;
             }
-            match stop.run_until_cancelled(self.connector.connect(self.purpose)).await? {
+            match stop.run_until_cancelled(self.connect()).await? {
                 Ok(link) => {
                     info!(purpose = self.purpose, node = %link.node(), "connected to the broker");
                     self.born = Some(Instant::now());
                     return Some(link);
+                }
+                Err(error @ Error::ConnectTimeout { .. }) => {
+                    warn!(purpose = self.purpose, error = chain(&error), "the broker does not answer");
                 }
                 Err(error) => {
                     warn!(purpose = self.purpose, error = chain(&error), again_in = ?self.wait, "no connection to the broker");
@@ -61,6 +69,20 @@ impl Sessions {
             self.wait = SHORTEST_WAIT;
         }
         link.close().await;
+    }
+
+    // The client library keeps a thread and a socket of every connection that was given up before it was answered, for as
+    // long as the peer is silent. So after the first of them somebody must have answered before the next is begun.
+    async fn connect(&mut self) -> Result<Link, Error> {
+        if !self.mute {
+            let connected = self.connector.connect_within(PATIENCE, self.purpose).await;
+            self.mute = matches!(connected, Err(Error::ConnectTimeout { .. }));
+            return connected;
+        }
+        self.connector.knock(LONGEST_WAIT).await?;
+        let connected = self.connector.connect(self.purpose).await;
+        self.mute = connected.is_err();
+        connected
     }
 
     async fn pause(&mut self, stop: &CancellationToken) -> Option<()> {

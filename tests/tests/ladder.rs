@@ -1,0 +1,169 @@
+//! What hops through the delay ladder when the broker or the forwarder dies: all of it arrives, none of it early.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt, stream};
+use serde_json::json;
+use warren_core::{TaskState, Timestamp, ladder::Level};
+use warren_producer::{Config, Error, NewTask, Producer};
+use warren_runtime::{amqp, config::Secret};
+use warren_tests::{
+    Broker, Pool, Stand,
+    books::{Books, Duplicate},
+    ledger::{self, Ledger},
+    pool::{PATIENCE, Service},
+    stage::red,
+    until,
+};
+
+// A forwarder carries each of them through up to six levels.
+const TASKS: usize = 1_500;
+const SOONEST: usize = 300;
+const LATEST: usize = 6_000;
+
+// A pool whose tasks all wait on the ladder first.
+struct Waiting {
+    pool: Pool,
+    amqp: String,
+    books: Books,
+    workers: Vec<Service>,
+    monitor: Service,
+    due: BTreeMap<String, u64>,
+}
+
+impl Waiting {
+    async fn set(pool: Pool, amqp: &str) -> Self {
+        let (books, monitor) = (Books::of(&pool), pool.monitor().await);
+        let mut waiting = Self { pool, amqp: amqp.to_owned(), books, workers: vec![], monitor, due: BTreeMap::new() };
+        // One after the other: the first holds every level.
+        for _ in 0..2 {
+            let worker = waiting.worker();
+            worker.ready().await;
+            waiting.workers.push(worker);
+        }
+        waiting
+    }
+
+    fn worker(&self) -> Service {
+        let file = self.pool.file("worker.toml", "slots = 4\nheartbeat = '1s'\ngrace = '3s'\n");
+        let ledger = self.books.executions.display().to_string();
+        self.pool.launch("ledger-worker", &[], &[("WARREN_CONFIG", file), ("LEDGER", ledger)])
+    }
+
+    // Tasks that are due within the next seconds, spread as if by chance.
+    async fn hand_in(&mut self, name: &str) {
+        let namespace = self.pool.names().namespace().parse().expect("the name of a pool");
+        let config = amqp::Config { url: Secret::new(self.amqp.clone()), ..amqp::Config::default() };
+        let producer = Producer::connect(&Config { namespace, amqp: config, ..Config::default() }).await.unwrap();
+        let now = ledger::now();
+        let tasks: Vec<_> = (0..TASKS).map(|n| (format!("{name}-{n}"), now + spread(n))).collect();
+        let new = tasks.iter().map(|(id, due)| {
+            let task = NewTask::new("ledger").id(id).eta(Timestamp::from_millis(*due)).json(&json!({"ms": 2}));
+            ((), Ok::<_, Error>(task))
+        });
+        let confirmed: Vec<_> = producer.pipeline(stream::iter(new)).collect().await;
+        let ledger = Ledger::open(&self.books.confirmed).unwrap();
+        for ((), id) in confirmed {
+            ledger.write(id.unwrap().as_str()).unwrap();
+        }
+        self.due.extend(tasks);
+        producer.close().await;
+    }
+
+    // Waits until this many have run, and says how many are on their way.
+    async fn run(&self, count: usize) -> usize {
+        let mut ran = 0;
+        until(&format!("{count} tasks have run"), PATIENCE, async || {
+            ran = ledger::executions(&self.books.executions).len();
+            if ran >= count { Ok(()) } else { Err(ran) }
+        })
+        .await;
+        let now = ledger::now();
+        self.due.values().filter(|due| **due > now).count()
+    }
+
+    async fn ready(&self) {
+        for service in self.workers.iter().chain([&self.monitor]) {
+            service.ready().await;
+        }
+    }
+
+    // Nothing waits any more, so nothing can run twice any more either.
+    async fn rest(&self) -> Vec<Duplicate> {
+        self.run(self.due.len()).await;
+        let (broker, names) = (Broker::at(&self.amqp).await, self.pool.names());
+        let mut queues: Vec<_> = Level::all().take(8).map(|level| names.delay(level)).collect();
+        queues.extend([self.pool.queue(), names.suspect(&"default".parse().unwrap())]);
+        for queue in &queues {
+            until(&format!("{queue} is empty"), PATIENCE, async || match broker.depth(queue).await {
+                Some(0) => Ok(()),
+                other => Err(other),
+            })
+            .await;
+        }
+        self.monitor.count(TaskState::Succeeded, self.due.len() as u64).await;
+        let balance = self.books.balance(&self.pool, &broker, &self.monitor).await;
+        balance.assert_even();
+        assert_eq!((balance.confirmed, balance.succeeded), (self.due.len(), self.due.len()));
+        self.assert_none_early();
+        balance.duplicates
+    }
+
+    fn assert_none_early(&self) {
+        for (task, attempts) in ledger::executions(&self.books.executions) {
+            let begun = attempts.values().flatten().map(|execution| execution.begun).min().unwrap();
+            assert!(begun >= self.due[&task], "{task} began {} ms early", self.due[&task] - begun);
+        }
+    }
+}
+
+fn spread(n: usize) -> u64 {
+    (SOONEST + n * 7_919 % (LATEST - SOONEST)) as u64
+}
+
+fn assert_allowed(duplicates: &[Duplicate], blind: &[(u64, u64)]) {
+    let known: Vec<_> = duplicates.iter().filter(|duplicate| duplicate.was_known(blind)).collect();
+    assert!(known.is_empty(), "{} ran again though their end was on record: {known:?}", known.len());
+}
+
+#[tokio::test]
+async fn a_broker_killed_twice_while_tasks_hop_through_the_ladder_loses_none_and_none_is_early() {
+    let stand = Stand::start().await;
+    let amqp = format!("{}?heartbeat=2", stand.amqp());
+    let mut waiting = Waiting::set(Pool::at(&amqp, stand.redis()), &amqp).await;
+    let mut blind = Vec::new();
+    for (round, ran) in [(0, TASKS / 10), (1, TASKS / 2)] {
+        waiting.hand_in(&format!("round{round}")).await;
+        let on_their_way = waiting.run(round * TASKS + ran).await;
+        let from = ledger::now();
+        stand.kill_broker().await;
+        assert!(on_their_way > TASKS / 10, "only {on_their_way} were on the ladder");
+        for worker in &waiting.workers {
+            red(worker, Duration::from_secs(5)).await;
+        }
+        stand.restore().await;
+        waiting.ready().await;
+        blind.push((from, ledger::now()));
+        eprintln!("round {round}: killed with {on_their_way} of {TASKS} on the ladder");
+        waiting.run((round + 1) * TASKS).await;
+    }
+    let duplicates = waiting.rest().await;
+    let done = duplicates.iter().filter(|duplicate| duplicate.done.is_some()).count();
+    eprintln!("0 of {} missing, {} ran twice, {done} of them after their end", waiting.due.len(), duplicates.len());
+    assert_allowed(&duplicates, &blind);
+}
+
+#[tokio::test]
+async fn a_forwarder_killed_while_tasks_hop_through_the_ladder_loses_none_and_none_is_early() {
+    let mut waiting = Waiting::set(Pool::new(), &warren_tests::servers::amqp()).await;
+    waiting.hand_in("round0").await;
+    let on_their_way = waiting.run(TASKS / 10).await;
+    waiting.workers[0].process.kill();
+    waiting.workers[0] = waiting.worker();
+    let duplicates = waiting.rest().await;
+    eprintln!("killed with {on_their_way} of {TASKS} on the ladder: {} ran twice", duplicates.len());
+    assert!(on_their_way > TASKS / 10, "only {on_their_way} were on the ladder");
+    assert_allowed(&duplicates, &[]);
+    // What the dead one ran, four at a time, and what was confirmed on the ladder and not acknowledged yet.
+    assert!(duplicates.len() <= 4, "{duplicates:?}");
+}
