@@ -27,21 +27,44 @@ pub struct Stand {
     amqp: String,
     management: String,
     redis: String,
+    mounted: bool,
 }
 
 impl Stand {
     /// Starts both, and waits until they answer.
     pub async fn start() -> Self {
+        Self::prepare().begin().await
+    }
+
+    /// The same with a disk of this many MiB for Redis alone. `None` where nothing may be mounted here.
+    pub async fn start_on_small_disk(mebibytes: u32) -> Option<Self> {
+        let mut stand = Self::prepare();
+        let disk = stand.redis_disk();
+        std::fs::create_dir_all(&disk).expect("a folder for Redis");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "warren-test"]).arg(&disk);
+        mount.stderr(Stdio::null());
+        if !mount.status().await.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        stand.mounted = true;
+        Some(stand.begin().await)
+    }
+
+    fn prepare() -> Self {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let folder = std::env::temp_dir().join(format!("warren-stand-{}", &id[8..]));
-        let mut stand = Self { folder, amqp: String::new(), management: String::new(), redis: String::new() };
-        let printed = stand.restore().await;
+        Self { folder, amqp: String::new(), management: String::new(), redis: String::new(), mounted: false }
+    }
+
+    async fn begin(mut self) -> Self {
+        let printed = self.restore().await;
         let value = |name: &str| {
             let found = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_owned()
         };
-        (stand.amqp, stand.management, stand.redis) = (value("AMQP_URL"), value("MANAGEMENT_URL"), value("REDIS_URL"));
-        stand
+        (self.amqp, self.management, self.redis) = (value("AMQP_URL"), value("MANAGEMENT_URL"), value("REDIS_URL"));
+        self
     }
 
     /// The broker's address.
@@ -162,6 +185,11 @@ impl Stand {
         &self.folder
     }
 
+    /// Where Redis keeps its data: a disk of its own after [`Stand::start_on_small_disk`].
+    pub fn redis_disk(&self) -> PathBuf {
+        self.folder.join("redis")
+    }
+
     fn path(&self) -> &str {
         self.folder.to_str().expect("temporary folders have readable names")
     }
@@ -194,6 +222,9 @@ impl Drop for Stand {
             eprintln!("--- the broker's last lines, latest first\n{}", lines.join("\n"));
         }
         drop(stop.status());
+        if self.mounted {
+            drop(std::process::Command::new("umount").arg(self.redis_disk()).status());
+        }
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }
