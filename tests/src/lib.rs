@@ -9,6 +9,7 @@ pub mod http;
 pub mod ledger;
 pub mod pool;
 pub mod process;
+pub mod projection;
 pub mod proxy;
 pub mod servers;
 pub mod stage;

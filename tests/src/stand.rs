@@ -163,8 +163,14 @@ impl Stand {
 
     /// Gives Redis a command, whatever process is told otherwise.
     pub async fn redis_command(&self, words: &[&str]) -> redis::Value {
+        self.redis_command_in(0, words).await
+    }
+
+    /// The same in another of its databases.
+    pub async fn redis_command_in(&self, database: u8, words: &[&str]) -> redis::Value {
+        let url = self.redis.strip_suffix("/0").expect("the script names database 0");
         until::<_, redis::RedisError>(&format!("Redis takes {words:?}"), Duration::from_secs(20), async || {
-            let client = redis::Client::open(self.redis.as_str())?;
+            let client = redis::Client::open(format!("{url}/{database}"))?;
             let mut connection = client.get_multiplexed_async_connection().await?;
             let mut command = redis::cmd(words[0]);
             for word in &words[1..] {
