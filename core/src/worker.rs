@@ -119,7 +119,8 @@ impl WorkerRecord {
     pub fn sign(&self, task: &TaskId, attempt: Attempt, run: &Run, asked: Option<Timestamp>) -> Sign {
         match &self.heartbeat {
             _ if self.stopped.is_some() => Sign::Over,
-            Some(heartbeat) if Some(heartbeat.at) > asked => {
+            // Another one, and not a later one: a clock may be set back.
+            Some(heartbeat) if Some(heartbeat.at) != asked => {
                 let is_it = |one: &Running| one.task == *task && one.attempt == attempt && one.since == run.started;
                 if heartbeat.running.iter().any(is_it) { Sign::Runs } else { Sign::Over }
             }
@@ -134,11 +135,10 @@ impl WorkerRecord {
         }
     }
 
-    /// Takes a fact in; facts may come in any order and repeatedly.
+    /// Takes a fact in: the last one counts. A worker's heartbeats lie in the log in the order in which it sent them, and
+    /// its clock may have been set back between two of them.
     pub fn heartbeat(&mut self, heartbeat: &Heartbeat) {
-        if self.heartbeat.as_ref().is_none_or(|known| known.at < heartbeat.at) {
-            self.heartbeat = Some(heartbeat.clone());
-        }
+        self.heartbeat = Some(heartbeat.clone());
     }
 
     /// Takes a fact in; facts may come in any order and repeatedly.
@@ -233,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn an_old_heartbeat_changes_nothing() {
+    fn the_last_heartbeat_counts_whatever_the_clock_says() {
         let mut record = WorkerRecord::default();
-        record.heartbeat(&beat(2_000, true, false));
-        record.heartbeat(&beat(1_000, false, false));
-        assert_eq!(record.heartbeat, Some(beat(2_000, true, false)));
+        record.heartbeat(&beat(2_000, false, false));
+        record.heartbeat(&beat(1_000, true, false));
+        assert_eq!(record.heartbeat, Some(beat(1_000, true, false)));
     }
 }

@@ -27,6 +27,8 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
+// A clock that has gone otherwise than time by more than this between two rounds was set.
+const STEP: Duration = Duration::from_secs(1);
 // More stuck attempts than anybody reads one by one.
 const ATTEMPTS_AT_ONCE: isize = 1_000;
 
@@ -52,8 +54,14 @@ impl Detector {
     pub async fn run(self, stop: CancellationToken) {
         let mut live_since = None;
         let mut away = false;
+        let mut before = (clock::now(), Instant::now());
         loop {
-            let now = clock::now();
+            let (now, moment) = (clock::now(), Instant::now());
+            if was_set(before, (now, moment)) {
+                warn!("the clock was set: who is silent is judged anew");
+                live_since = None;
+            }
+            before = (now, moment);
             if let Err(error) = self.round(now, &mut live_since).await {
                 if !away {
                     warn!(%error, "cannot look for what is wrong");
@@ -77,7 +85,7 @@ impl Detector {
         }
         let listening = live_since.get_or_insert_with(Instant::now).elapsed();
         let before = self.standing().await?;
-        let mut findings = self.workers(now).await?;
+        let mut findings = self.workers(now, listening).await?;
         if listening <= self.lost_after {
             // We have not listened for long enough to call anybody silent whom nobody called so before.
             let known = |worker: &WorkerId| {
@@ -108,11 +116,13 @@ impl Detector {
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
     }
 
-    async fn workers(&self, now: Timestamp) -> Result<Vec<Finding>, Error> {
+    async fn workers(&self, now: Timestamp, listening: Duration) -> Result<Vec<Finding>, Error> {
         let entries: BTreeMap<String, Vec<u8>> = self.store.shared().hgetall(self.store.keys().workers()).await?;
         let judge = |(id, entry): (String, Vec<u8>)| {
             let (id, entry) = (WorkerId::parse(&id).ok()?, serde_json::from_slice::<WorkerEntry>(&entry).ok()?);
-            finding::of_worker(&id, &entry.record, entry.on_its_clock(now), self.lost_after)
+            // Who is alive would have been heard of since the clock was set back.
+            let here = if entry.is_ahead(now) { entry.received.plus(listening) } else { now };
+            finding::of_worker(&id, &entry.record, entry.on_its_clock(here), self.lost_after)
         };
         Ok(entries.into_iter().filter_map(judge).collect())
     }
@@ -140,6 +150,26 @@ impl Detector {
             let number = standing.iter().filter(|found| found::name(&found.finding) == name).count();
             let number = i64::try_from(number).unwrap_or(i64::MAX);
             self.metrics.findings.get_or_create(&FindingLabel { finding: name }).set(number);
+        }
+    }
+}
+
+// Times of the wall clock, with those of a clock that nobody sets.
+fn was_set(before: (Timestamp, Instant), after: (Timestamp, Instant)) -> bool {
+    let (shown, took) = (after.0.since(before.0), after.1.duration_since(before.1));
+    after.0 < before.0 || shown.abs_diff(took) > STEP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_goes_otherwise_than_time_was_set() {
+        let begun = Instant::now();
+        let at = |wall: u64, passed: u64| (Timestamp::from_millis(wall), begun + Duration::from_millis(passed));
+        for (wall, set) in [(11_000, false), (11_900, false), (10_100, false), (9_999, true), (12_001, true)] {
+            assert_eq!(was_set(at(10_000, 0), at(wall, 1_000)), set, "{wall}");
         }
     }
 }

@@ -59,16 +59,22 @@ impl WorkerEntry {
             | Event::Unrouted(_)
             | Event::Unknown => return,
         };
-        let heard = match reading {
+        self.received = match reading {
+            // Nothing is later than now, and what says so is from before our clock was set back.
             Reading::Live => now,
-            Reading::Behind => at.min(now),
+            Reading::Behind => self.received.min(now).max(at.min(now)),
         };
-        self.received = self.received.max(heard);
     }
 
     /// How it is at `now`.
     pub fn health(&self, now: Timestamp, lost_after: Duration) -> Health {
         self.record.health(self.on_its_clock(now), lost_after)
+    }
+
+    /// Whether it was last heard of at a time that has not come yet: then our clock was set back, or is behind that of the
+    /// monitor which led before.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        self.received > now
     }
 
     /// The worker's own time when it is `now` here, as far as that can be told.
@@ -111,6 +117,17 @@ mod tests {
             assert_eq!(entry.health(at(519_000), LOST_AFTER), Health::Alive, "{said}");
             assert_eq!(entry.health(at(521_000), LOST_AFTER), Health::Lost, "{said}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_loss_of_who_is_heard_of_again() {
+        let mut entry = WorkerEntry::default();
+        entry.apply(&beat(1_000), at(4_000_000), Reading::Live);
+        assert!(entry.is_ahead(at(400_000)));
+        entry.apply(&beat(2_000), at(400_000), Reading::Live);
+        assert_eq!(entry.health(at(419_000), LOST_AFTER), Health::Alive);
+        assert_eq!(entry.health(at(421_000), LOST_AFTER), Health::Lost);
+        assert!(!entry.is_ahead(at(421_000)));
     }
 
     #[test]

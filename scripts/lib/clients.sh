@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# The foreign clients that the tests publish with: amqp-publish, pika in a venv of its own, amqplib in a
-# node_modules of its own. Needs common.sh and packages.sh.
+# What the tests use beside the servers: amqp-publish, pika in a venv of its own, amqplib in a node_modules of its
+# own, and a library that shows a process another time. Needs common.sh and packages.sh.
 
 CLIENTS=${CARGO_TARGET_DIR:-$ROOT/target}/test-clients
 
 clients_install() {
-  local packages=(amqp-tools chromium)
+  local packages=(amqp-tools chromium faketime)
   have node && have npm || packages+=(nodejs npm)
   # Debian's python3 comes without the part of venv that brings pip.
   python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
@@ -35,4 +35,6 @@ node_client() {
 
 clients_export() {
   export WARREN_TEST_PYTHON=$CLIENTS/python/bin/python WARREN_TEST_NODE_MODULES=$CLIENTS/node/node_modules
+  local faketime=(/usr/lib/*/faketime/libfaketimeMT.so.1)
+  export WARREN_TEST_FAKETIME=${faketime[0]}
 }

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod mixture;
 pub mod pool;
 pub mod process;
+pub mod projection;
 pub mod proxy;
 pub mod servers;
 pub mod stage;

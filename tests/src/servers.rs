@@ -29,6 +29,11 @@ pub fn node_modules() -> String {
     variable("WARREN_TEST_NODE_MODULES")
 }
 
+/// The library that shows a process another time (`LD_PRELOAD`).
+pub fn faketime() -> String {
+    variable("WARREN_TEST_FAKETIME")
+}
+
 /// The root of the repository.
 pub fn root() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_owned()

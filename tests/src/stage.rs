@@ -53,6 +53,8 @@ pub struct Stage {
     /// The servers.
     pub stand: Stand,
     size: Size,
+    // What every process is told beside what the pool says.
+    variables: Vec<(&'static str, String)>,
     generation: u32,
 }
 
@@ -62,18 +64,44 @@ const UNTIL_REST: Duration = Duration::from_mins(5);
 impl Stage {
     /// Starts everything, and waits until all of it is ready.
     pub async fn set(size: Size) -> Self {
-        let stand = Stand::start().await;
+        let mut stage = Self::open(Stand::start().await, size, Vec::new()).await;
+        stage.ready(Duration::from_mins(1)).await;
+        stage.produce();
+        stage
+    }
+
+    /// Starts the workers and the monitors, with these variables beside their own, and waits for nothing.
+    pub async fn open(stand: Stand, size: Size, variables: Vec<(&'static str, String)>) -> Self {
         let (amqp, redis) = (Proxy::to(stand.amqp()).await, Proxy::to(stand.redis()).await);
         // A silent peer is noticed after two heartbeats; with the default of 10 s each test would take a minute.
         let pool = Pool::at(&format!("{}?heartbeat=2", amqp.url()), redis.url());
         let books = Books::of(&pool);
         let (workers, monitors, producers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut stage = Self { workers, monitors, producers, amqp, redis, pool, books, stand, size, generation: 0 };
+        let mut stage =
+            Self { workers, monitors, producers, amqp, redis, pool, books, stand, size, variables, generation: 0 };
         stage.workers = (0..size.workers).map(|_| stage.new_worker()).collect();
         stage.monitors = (0..size.monitors).map(|_| stage.new_monitor()).collect();
-        stage.ready(Duration::from_mins(1)).await;
-        stage.producers = (0..size.producers).map(|_| stage.new_producer()).collect();
         stage
+    }
+
+    /// Starts the producers.
+    pub fn produce(&mut self) {
+        self.producers = (0..self.size.producers).map(|_| self.new_producer()).collect();
+    }
+
+    /// Ends the producers in good order: what they have handed in is written down.
+    pub async fn hush(&mut self) {
+        for producer in &mut self.producers {
+            producer.terminate();
+            producer.ended(Duration::from_secs(30)).await;
+        }
+        self.producers.clear();
+    }
+
+    /// Starts a monitor in addition, or in the place of one that was taken out.
+    pub fn add_monitor(&mut self) {
+        let monitor = self.new_monitor();
+        self.monitors.push(monitor);
     }
 
     /// Starts again what has died.
@@ -156,11 +184,7 @@ impl Stage {
 
     /// Lets everything that was handed in come to its end, and balances the books.
     pub async fn balance(&mut self) -> Balance {
-        for producer in &mut self.producers {
-            producer.terminate();
-            producer.ended(Duration::from_secs(30)).await;
-        }
-        self.producers.clear();
+        self.hush().await;
         self.ready(Duration::from_mins(1)).await;
         self.rest().await;
         let broker = Broker::at(self.stand.amqp()).await;
@@ -178,8 +202,8 @@ impl Stage {
         &self.books.executions
     }
 
-    // At rest by the broker's word, and then by the projection's.
-    async fn rest(&mut self) {
+    /// Waits until nothing waits or runs by the broker's word, and then by the projection's, while tending.
+    pub async fn rest(&mut self) {
         let names = self.pool.names();
         let (log, dead) = (names.log(), names.dead(&QueueName::default()));
         let begun = tokio::time::Instant::now();
@@ -209,7 +233,8 @@ impl Stage {
         }
     }
 
-    async fn overview(&self) -> Option<Value> {
+    /// What the first monitor that answers says of the pool.
+    pub async fn overview(&self) -> Option<Value> {
         for monitor in &self.monitors {
             if let Ok(overview) = monitor.get("/api/overview").await {
                 return Some(overview);
@@ -224,18 +249,22 @@ impl Stage {
 
     fn new_worker(&mut self) -> Service {
         let file = self.pool.file("worker.toml", "slots = 4\nheartbeat = '1s'\ngrace = '3s'\n");
-        let ledger = self.books.executions.display().to_string();
-        self.pool.launch("ledger-worker", &[], &[("WARREN_CONFIG", file), ("LEDGER", ledger)])
+        let mut variables = self.variables.clone();
+        variables.extend([("WARREN_CONFIG", file), ("LEDGER", self.books.executions.display().to_string())]);
+        self.pool.launch("ledger-worker", &[], &variables)
     }
 
     fn new_monitor(&mut self) -> Service {
-        self.pool.launch("warren-monitor", &[], &[("WARREN_LOST_AFTER", "4s".into())])
+        let mut variables = self.variables.clone();
+        variables.push(("WARREN_LOST_AFTER", "4s".into()));
+        self.pool.launch("warren-monitor", &[], &variables)
     }
 
     // Each with a name of its own, so that no task's id comes twice.
     fn new_producer(&mut self) -> Process {
         self.generation += 1;
         let mut variables = self.pool.variables();
+        variables.extend(self.variables.clone());
         variables.push(("LEDGER", self.books.confirmed.display().to_string()));
         variables.push(("NAME", format!("p{}", self.generation)));
         variables.push(("RATE", self.size.rate.to_string()));

@@ -27,21 +27,44 @@ pub struct Stand {
     amqp: String,
     management: String,
     redis: String,
+    mounted: bool,
 }
 
 impl Stand {
     /// Starts both, and waits until they answer.
     pub async fn start() -> Self {
+        Self::prepare().begin().await
+    }
+
+    /// The same with a disk of this many MiB for Redis alone. `None` where nothing may be mounted here.
+    pub async fn start_on_small_disk(mebibytes: u32) -> Option<Self> {
+        let mut stand = Self::prepare();
+        let disk = stand.redis_disk();
+        std::fs::create_dir_all(&disk).expect("a folder for Redis");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "warren-test"]).arg(&disk);
+        mount.stderr(Stdio::null());
+        if !mount.status().await.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        stand.mounted = true;
+        Some(stand.begin().await)
+    }
+
+    fn prepare() -> Self {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let folder = std::env::temp_dir().join(format!("warren-stand-{}", &id[8..]));
-        let mut stand = Self { folder, amqp: String::new(), management: String::new(), redis: String::new() };
-        let printed = stand.restore().await;
+        Self { folder, amqp: String::new(), management: String::new(), redis: String::new(), mounted: false }
+    }
+
+    async fn begin(mut self) -> Self {
+        let printed = self.restore().await;
         let value = |name: &str| {
             let found = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_owned()
         };
-        (stand.amqp, stand.management, stand.redis) = (value("AMQP_URL"), value("MANAGEMENT_URL"), value("REDIS_URL"));
-        stand
+        (self.amqp, self.management, self.redis) = (value("AMQP_URL"), value("MANAGEMENT_URL"), value("REDIS_URL"));
+        self
     }
 
     /// The broker's address.
@@ -140,8 +163,14 @@ impl Stand {
 
     /// Gives Redis a command, whatever process is told otherwise.
     pub async fn redis_command(&self, words: &[&str]) -> redis::Value {
+        self.redis_command_in(0, words).await
+    }
+
+    /// The same in another of its databases.
+    pub async fn redis_command_in(&self, database: u8, words: &[&str]) -> redis::Value {
+        let url = self.redis.strip_suffix("/0").expect("the script names database 0");
         until::<_, redis::RedisError>(&format!("Redis takes {words:?}"), Duration::from_secs(20), async || {
-            let client = redis::Client::open(self.redis.as_str())?;
+            let client = redis::Client::open(format!("{url}/{database}"))?;
             let mut connection = client.get_multiplexed_async_connection().await?;
             let mut command = redis::cmd(words[0]);
             for word in &words[1..] {
@@ -160,6 +189,11 @@ impl Stand {
     /// Where its data and its logs are.
     pub fn folder(&self) -> &PathBuf {
         &self.folder
+    }
+
+    /// Where Redis keeps its data: a disk of its own after [`Stand::start_on_small_disk`].
+    pub fn redis_disk(&self) -> PathBuf {
+        self.folder.join("redis")
     }
 
     fn path(&self) -> &str {
@@ -194,6 +228,9 @@ impl Drop for Stand {
             eprintln!("--- the broker's last lines, latest first\n{}", lines.join("\n"));
         }
         drop(stop.status());
+        if self.mounted {
+            drop(std::process::Command::new("umount").arg(self.redis_disk()).status());
+        }
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }

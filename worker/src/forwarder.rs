@@ -63,6 +63,14 @@ struct Held {
     since: Instant,
 }
 
+impl Held {
+    // No stay is longer than its level's rest. Where the clock says otherwise, it was set back meanwhile, or is behind that
+    // of whoever wrote the time to leave; and all that came later would wait behind this one.
+    fn has_rested(&self, level: Level) -> bool {
+        self.since.elapsed() >= level.rest()
+    }
+}
+
 impl Forwarder {
     /// Forwards until `drain`. What is held then goes back to its place when the connection closes.
     pub async fn run(self, drain: CancellationToken) {
@@ -88,17 +96,17 @@ impl Forwarder {
             let consumer =
                 consuming.await.map_err(|source| Error::Broker { what: format!("consume {queue}"), source })?;
             let forwarder = self.clone();
-            levels.spawn(async move { forwarder.climb(consumer).await });
+            levels.spawn(async move { forwarder.climb(level, consumer).await });
         }
         // A level ends only when its consumer does, and then all are opened anew.
         levels.join_next().await;
         Err(Error::ChannelClosed)
     }
 
-    async fn climb(&self, mut consumer: Consumer) {
+    async fn climb(&self, level: Level, mut consumer: Consumer) {
         let mut held: VecDeque<Held> = VecDeque::new();
         loop {
-            let next_step = held.front().map(wake);
+            let next_step = held.front().map(|head| wake(head, level));
             let next_step = async {
                 match next_step {
                     Some(at) => sleep_until(at).await,
@@ -111,7 +119,7 @@ impl Forwarder {
                     Some(Err(error)) => return debug!(error = chain(&error), "a level of the delay ladder has ended"),
                     None => return debug!("a level of the delay ladder has ended"),
                 },
-                () = next_step => self.step(&mut held).await,
+                () = next_step => self.step(level, &mut held).await,
             }
         }
     }
@@ -132,10 +140,15 @@ impl Forwarder {
     }
 
     // Everything whose time has come moves on together; what was held too long goes back to its place.
-    async fn step(&self, held: &mut VecDeque<Held>) {
+    async fn step(&self, level: Level, held: &mut VecDeque<Held>) {
         let now = clock::now();
-        let due = held.iter().take_while(|held| held.climb.leave <= now).count();
-        join_all(held.drain(..due).map(|held| self.forward(held, now))).await;
+        let due = held.iter().take_while(|held| held.climb.leave <= now || held.has_rested(level)).count();
+        // What has rested goes on as if it were its time to leave: what is left of its wait stays the same.
+        let moves = held.drain(..due).map(|held| {
+            let now = now.max(held.climb.leave);
+            self.forward(held, now)
+        });
+        join_all(moves).await;
         self.metrics.forwarded(due);
         while held.front().is_some_and(|head| head.since.elapsed() >= LONGEST_HOLD) {
             give_back(&held.pop_front().expect("there is a head").delivery).await;
@@ -181,9 +194,9 @@ impl Forwarder {
     }
 }
 
-fn wake(head: &Held) -> Instant {
+fn wake(head: &Held, level: Level) -> Instant {
     let until_leave = head.climb.leave.since(clock::now());
-    (Instant::now() + until_leave).min(head.since + LONGEST_HOLD)
+    (Instant::now() + until_leave).min(head.since + level.rest()).min(head.since + LONGEST_HOLD)
 }
 
 fn message_id(delivery: &Delivery) -> Option<warren_core::TaskId> {

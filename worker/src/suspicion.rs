@@ -192,7 +192,8 @@ impl Suspicion {
     // A worker that lives was cut off or shut down; it did not die of the task. Only when that could make the difference
     // is it worth waiting until the fate of each is known.
     async fn count(&self, suspects: Vec<WorkerId>) -> Decision {
-        let begun = clock::now();
+        // The clock may be set back meanwhile.
+        let begun = tokio::time::Instant::now();
         while suspects.len() >= self.crashes {
             let fates = match self.fates(&suspects).await {
                 Ok(fates) => fates,
@@ -205,7 +206,7 @@ impl Suspicion {
             if lost >= self.crashes {
                 return Decision::Poison(suspects);
             }
-            let waited = clock::now().since(begun) > self.lost_after + BETWEEN_LOOKS;
+            let waited = begun.elapsed() > self.lost_after + BETWEEN_LOOKS;
             if waited || self.abort.run_until_cancelled(sleep(BETWEEN_LOOKS)).await.is_none() {
                 return Decision::Run;
             }
