@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Kind, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    Attempt, Kind, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId, depth,
     worker::{Heartbeat, Hello},
 };
 
@@ -185,6 +185,7 @@ pub struct Progressed {
     #[serde(flatten)]
     pub run: Run,
     /// How far: whatever the handler says, by convention a number from 0 to 1 or an object.
+    #[serde(deserialize_with = "depth::deserialize")]
     pub progress: serde_json::Value,
 }
 

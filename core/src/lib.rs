@@ -17,6 +17,7 @@ pub mod header;
 pub mod message;
 
 // What an attempt leads to.
+pub mod depth;
 mod outcome;
 pub mod retry;
 mod verdict;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::depth;
+
 /// How an attempt ended, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -80,7 +82,7 @@ impl Outcome {
         }
     }
 
-    /// The same with an error of at most `limit` bytes and an output of at most `limit` bytes.
+    /// The same with an error of at most `limit` bytes and an output of at most `limit` bytes, whose JSON others can read.
     #[must_use]
     pub fn bounded(self, limit: usize) -> Self {
         match self {
@@ -97,8 +99,8 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Output {
-    /// JSON, the convention.
-    Json(Value),
+    /// JSON, the convention; at most 64 deep once it is bounded.
+    Json(#[serde(deserialize_with = "depth::deserialize")] Value),
     /// Text that is not JSON.
     Text(String),
     /// It was longer than results are kept; its length in bytes.
@@ -131,7 +133,11 @@ impl Output {
             Self::Text(text) => text.len(),
             Self::TooLong(_) => 0,
         };
-        if length > limit { Self::TooLong(length as u64) } else { self }
+        match self {
+            _ if length > limit => Self::TooLong(length as u64),
+            Self::Json(value) if !depth::is_bounded(&value) => Self::Text(value.to_string()),
+            Self::Json(_) | Self::Text(_) | Self::TooLong(_) => self,
+        }
     }
 }
 

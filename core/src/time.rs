@@ -2,10 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Milliseconds since 1970-01-01 00:00 UTC.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
@@ -14,8 +14,9 @@ pub struct Timestamp(u64);
 #[error("expected RFC 3339 with a zone (2026-01-31T12:00:00Z) or milliseconds since 1970")]
 pub struct InvalidTimestamp;
 
-// The last instant that RFC 3339 can write, 9999-12-31T00:00:00Z: what is later is a mistake of units.
-const LATEST: u64 = 253_402_214_400_000;
+// The last second that jiff writes as RFC 3339, 9999-12-30T22:00:00Z (it keeps a zone's room before the year 10,000): what
+// is later is a mistake of units.
+const LATEST: u64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// From milliseconds since the epoch; what is later than the year 9999 counts as that.
@@ -56,6 +57,13 @@ impl Timestamp {
         // A fraction below a millisecond is rounded up: never earlier than asked.
         let exact = instant.as_nanosecond() % 1_000_000 == 0;
         Ok(Self::from_millis(if exact { millis } else { millis + 1 }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    // Every way in keeps to the calendar: a time that cannot be written cannot be shown either.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self::from_millis)
     }
 }
 
@@ -102,6 +110,12 @@ mod tests {
         for text in ["", "tomorrow", "2026-01-31", "-5", "1969-12-31T23:59:59Z", "99999999999999999999"] {
             assert_eq!(Timestamp::parse(text), Err(InvalidTimestamp), "{text}");
         }
+    }
+
+    #[test]
+    fn the_latest_time_can_be_written_and_nothing_is_later() {
+        assert_eq!(Timestamp(LATEST).to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(serde_json::from_str::<Timestamp>("18446744073709551615").unwrap(), Timestamp(LATEST));
     }
 
     #[test]

@@ -25,3 +25,15 @@ mod worker_entry;
 // What everybody may ask.
 mod api;
 mod metrics;
+
+/// What reads the log, the store, the tap and requests: reachable for the fuzz targets alone, and no part of the interface.
+#[doc(hidden)]
+pub mod decoders {
+    pub use crate::{
+        api::{filter::Filter, position::Position},
+        found::Found,
+        projection::{Source, change, entry::Entry},
+        tap::copy,
+        worker_entry::{Reading, WorkerEntry},
+    };
+}

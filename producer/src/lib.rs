@@ -42,6 +42,12 @@ mod config;
 mod error;
 mod producer;
 
+/// From a task to its message: reachable for the fuzz targets alone, and no part of the interface.
+#[doc(hidden)]
+pub mod encoders {
+    pub use crate::message::{Message, compose};
+}
+
 pub use config::{Config, PORT};
 pub use error::Error;
 pub use field::{Invalid, Problem};

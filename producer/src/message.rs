@@ -22,7 +22,7 @@ use crate::{
 
 /// A task ready to be published.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub struct Message {
     /// Goes to the broker.
     pub outgoing: Outgoing,
     /// Goes to the event log once the broker has confirmed.
@@ -30,7 +30,7 @@ pub(crate) struct Message {
 }
 
 /// Addresses a task, which has to be sound. A task without an id gets the one that is given.
-pub(crate) fn compose(task: NewTask, names: &Names, now: Timestamp, id: TaskId) -> Result<Message, Invalid> {
+pub fn compose(task: NewTask, names: &Names, now: Timestamp, id: TaskId) -> Result<Message, Invalid> {
     task.check(now)?;
     let Some(kind) = task.kind.clone() else {
         return Err(Problem::new("kind", "expected a kind, got nothing").into());

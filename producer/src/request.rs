@@ -77,9 +77,14 @@ fn read(json: &RawValue) -> Result<NewTask, Invalid> {
     let mut task = NewTask::blank();
     let mut seen = HashSet::new();
     for (name, value) in fields {
+        if task.refused() >= PROBLEMS {
+            return task.sound();
+        }
         let first = seen.insert(name.clone());
         if !first {
-            task.refuse(&name, "expected once, got twice");
+            task.refuse(&cut(&name), "expected once, got twice");
+        } else if value.get() == "null" && name == "kind" {
+            task.refuse("kind", "expected the name of a handler, got null");
         } else if value.get() != "null" || name == "payload" {
             task = apply(task, &name, value);
         }
@@ -111,8 +116,7 @@ fn apply(mut task: NewTask, name: &str, value: &RawValue) -> NewTask {
         "traceparent" => with(task, name, text(value), NewTask::traceparent),
         "headers" => headers(task, value),
         _ => {
-            let name: String = name.chars().take(64).collect();
-            task.refuse(&name, format_args!("there is no such field; there are {FIELDS}"));
+            task.refuse(&cut(name), format_args!("there is no such field; there are {FIELDS}"));
             task
         }
     }
@@ -139,7 +143,10 @@ fn headers(mut task: NewTask, json: &RawValue) -> NewTask {
         return task;
     };
     for (name, value) in headers {
-        let field = format!("headers.{}", name.chars().take(64).collect::<String>());
+        if task.refused() >= PROBLEMS {
+            break;
+        }
+        let field = format!("headers.{}", cut(&name));
         task = with(task, &field, header(value), |task, value| task.header(name, value));
     }
     task
@@ -186,6 +193,11 @@ fn expected(what: &str, got: &str) -> String {
 
 fn expected_of(error: impl fmt::Display, json: &RawValue) -> String {
     format!("{error}, got {}", short(json))
+}
+
+// A foreign name, as the field of a problem.
+fn cut(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 fn short(json: &RawValue) -> &str {
@@ -243,6 +255,19 @@ mod tests {
     fn what_is_null_is_absent_and_a_payload_may_be_null() {
         let task = parse_one(br#"{"kind":"a","id":null,"delay":null,"payload":null}"#).unwrap();
         assert_eq!((task.id, task.wait, task.payload.as_slice()), (None, None, b"null".as_slice()));
+    }
+
+    #[test]
+    fn a_kind_that_is_null_is_refused_before_anything_is_sent() {
+        assert_eq!(refused(r#"[{"kind":"a"},{"kind":null}]"#), "[1].kind: expected the name of a handler, got null");
+    }
+
+    #[test]
+    fn a_task_that_is_wrong_a_thousand_times_is_told_so_briefly() {
+        let members: Vec<_> = (0..1_000).map(|n| format!("\"{n}{}\":1", "x".repeat(500))).collect();
+        let text = refused(&format!("{{{}}}", members.join(",")));
+        assert_eq!(text.matches("there is no such field").count(), PROBLEMS);
+        assert!(text.len() < PROBLEMS * 400, "{}", text.len());
     }
 
     #[test]

@@ -217,7 +217,11 @@ impl NewTask {
             Ok(()) => {
                 self.headers.insert(name, value.into());
             }
-            Err(detail) => self.refuse(&format!("headers.{name}"), detail),
+            Err(detail) => {
+                // Of a name that is too long, the beginning says enough.
+                let name: String = name.chars().take(64).collect();
+                self.refuse(&format!("headers.{name}"), detail);
+            }
         }
         self
     }
@@ -267,6 +271,11 @@ impl NewTask {
 
     pub(crate) fn refuse(&mut self, field: &str, detail: impl std::fmt::Display) {
         self.problems.push(Problem::new(field, detail));
+    }
+
+    // How much is wrong with it by now.
+    pub(crate) fn refused(&self) -> usize {
+        self.problems.len()
     }
 
     pub(crate) fn take<T, E: std::fmt::Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {

@@ -8,11 +8,11 @@ CLUSTER=(1 2 3)
 # cluster_start DIR: starts what does not run, on the ports that it had before. Leaves the addresses in
 # DIR/servers.env, those of the nodes in their order, and returns when all nodes are members and answer.
 cluster_start() {
-  local dir=$1 n amqp=() management=() redis epmd fresh=''
+  local dir=$1 n amqp=() management=() redis fresh=''
   mkdir -p "$dir"
   dir=$(cd "$dir" && pwd)
   [[ -d $dir/node1 ]] || fresh=yes
-  epmd=$(cat "$dir"/node*/epmd.port 2>/dev/null | head -n 1) || epmd=$(free_port)
+  [[ -f $dir/epmd.port ]] || free_port >"$dir/epmd.port"
   redis=$(kept_port "$dir" REDIS)
   for n in "${CLUSTER[@]}"; do
     amqp+=("$(kept_port "$dir/node$n" AMQP)") management+=("$(kept_port "$dir/node$n" MANAGEMENT)")
@@ -24,7 +24,7 @@ cluster_start() {
 
   alive "$dir/redis.pid" || redis_spawn "$dir" "$redis"
   for n in "${CLUSTER[@]}"; do
-    cluster_node "$dir" "$n" "$epmd" "${amqp[n - 1]}" "${management[n - 1]}"
+    cluster_node "$dir" "$n" "${amqp[n - 1]}" "${management[n - 1]}"
     # The first one founds the cluster, the others look for it when they start for the first time.
     if [[ -n $fresh && $n == 1 ]]; then rabbitmq_wait "$dir/node1" "${amqp[0]}" "${management[0]}"; fi
   done
@@ -41,15 +41,15 @@ commas() {
   echo "$all"
 }
 
-# cluster_node DIR N EPMD_PORT AMQP_PORT MANAGEMENT_PORT: starts this node unless it runs.
+# cluster_node DIR N AMQP_PORT MANAGEMENT_PORT: starts this node unless it runs.
 cluster_node() {
   local node=$1/node$2 peer
   if rabbitmq_alive "$node"; then return 0; fi
   mkdir -p "$node/rabbitmq/home"
-  echo "$3" >"$node/epmd.port"
+  cp "$1/epmd.port" "$node/epmd.port"
   echo "warren$2@localhost" >"$node/node.name"
   # All of them must know the same one. Erlang wants it to be its user's alone.
-  (umask 077 && echo "WARREN$3" >"$node/rabbitmq/home/.erlang.cookie")
+  (umask 077 && echo "WARREN$(cat "$1/epmd.port")" >"$node/rabbitmq/home/.erlang.cookie")
   { echo 'cluster_formation.peer_discovery_backend = classic_config'
     for peer in "${CLUSTER[@]}"; do echo "cluster_formation.classic_config.nodes.$peer = warren$peer@localhost"; done
     # A node that sees fewer than half of the others stops taking messages.
@@ -57,9 +57,9 @@ cluster_node() {
     # 512 MiB by default, of disk and of memory, for each node.
     echo 'raft.wal_max_size_bytes = 8388608'
   } >"$node/more.conf"
-  printf 'AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%%2f\nMANAGEMENT_URL=http://guest:guest@127.0.0.1:%s\n' "$4" "$5" \
+  printf 'AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%%2f\nMANAGEMENT_URL=http://guest:guest@127.0.0.1:%s\n' "$3" "$4" \
     >"$node/servers.env"
-  rabbitmq_spawn "$node" "$4" "$5"
+  rabbitmq_spawn "$node" "$3" "$4"
 }
 
 # cluster_stop DIR [SIGNAL]: all nodes at once, for each waits for its own end; then Redis.

@@ -36,6 +36,15 @@ mod forwarder;
 mod heartbeat;
 mod metrics;
 
+/// What reads the words of handlers: reachable for the fuzz targets alone, and no part of the interface.
+#[doc(hidden)]
+pub mod decoders {
+    pub use crate::handler::{
+        http::retry_after,
+        process::{lines, protocol},
+    };
+}
+
 pub use builder::{BuildError, Builder};
 pub use handler::{Context, Failure, Job};
 pub use warren_core::retry;

@@ -4,11 +4,11 @@
 
 mod dead;
 mod failure;
-mod filter;
+pub(crate) mod filter;
 mod findings;
 mod overview;
 pub mod page;
-mod position;
+pub(crate) mod position;
 mod queues;
 mod scan;
 mod task;

@@ -4,9 +4,9 @@
 //! in one transaction. Facts add up to the same whatever their order and however often they come, so building anew
 //! means no more than reading from the beginning once more.
 
-mod change;
+pub mod change;
 mod cursor;
-mod entry;
+pub mod entry;
 mod ledger;
 mod place;
 mod probe;

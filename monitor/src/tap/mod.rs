@@ -3,7 +3,7 @@
 //! The tap holds copies; the tasks lie elsewhere. Each copy becomes an event, and is acknowledged only when the log has
 //! confirmed that.
 
-mod copy;
+pub mod copy;
 mod destination;
 
 use std::time::Duration;

@@ -31,8 +31,8 @@ const DELIVERY_LIMIT: i64 = 1_000_000;
 pub enum Profile {
     /// Classic queues with ten priorities: strict order, one node.
     Classic,
-    /// Quorum queues: replicated. Priorities are what the broker makes of them: none on 3.10, two levels on 4.0, strict
-    /// from 4.3 on.
+    /// Quorum queues: replicated, every one of them, so that a cluster may lose any one node. Priorities are what the
+    /// broker makes of them: none on 3.10, two levels on 4.0, strict from 4.3 on.
     Quorum,
 }
 
@@ -140,7 +140,7 @@ impl Topology {
         on.exchange(&names.tasks(), ExchangeKind::Direct, alternate).await?;
         on.exchange(&names.dead_letters(), ExchangeKind::Direct, FieldTable::default()).await?;
         on.queue(&names.log(), self.log()).await?;
-        on.queue(&names.tap(), tap()).await?;
+        on.queue(&names.tap(), self.tap()).await?;
         for level in Level::all() {
             on.queue(&names.delay(level), self.delay()).await?;
         }
@@ -196,15 +196,17 @@ impl Topology {
             ("x-stream-max-segment-size-bytes", number(LOG_SEGMENT_BYTES)),
         ])
     }
-}
 
-fn tap() -> FieldTable {
-    table([
-        ("x-queue-type", text("classic")),
-        ("x-max-length", number(TAP_MESSAGES)),
-        ("x-max-length-bytes", number(TAP_BYTES)),
-        ("x-overflow", text("drop-head")),
-    ])
+    // Replicated as the others are: a classic queue on a lost node cannot be declared, and so would keep every process
+    // from starting. A quorum queue overshoots its length by a few, which does no harm here.
+    fn tap(&self) -> FieldTable {
+        let mut arguments = self.plain();
+        arguments
+            .insert("x-max-length".into(), number(TAP_MESSAGES))
+            .insert("x-max-length-bytes".into(), number(TAP_BYTES))
+            .insert("x-overflow".into(), text("drop-head"));
+        arguments
+    }
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
@@ -254,4 +256,50 @@ fn explain(what: &str, name: &str, error: lapin::Error) -> Error {
         return Error::Mismatch { object, difference: chain(&error) };
     }
     Error::Broker { what: format!("declare {object}"), source: error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(profile: Profile) -> Vec<String> {
+        let config = Config { profile, ..Config::default() };
+        let topology = Topology::new(Names::new(&QueueName::default()), &config);
+        let queues = [topology.tasks(&QueueName::default()), topology.plain(), topology.delay(), topology.tap()];
+        let shown = queues.iter().map(|table| {
+            let shown = table.inner().iter().map(|(name, value)| match value {
+                AMQPValue::LongString(text) => format!("{name}={text}"),
+                AMQPValue::LongLongInt(number) => format!("{name}={number}"),
+                AMQPValue::Boolean(flag) => format!("{name}={flag}"),
+                other => panic!("{name}: {other:?}"),
+            });
+            shown.collect::<Vec<_>>().join(" ")
+        });
+        shown.collect()
+    }
+
+    // A queue's arguments cannot change once it exists, so neither may these.
+    #[test]
+    fn the_arguments_of_each_profile_stay_as_they_are() {
+        assert_eq!(
+            arguments(Profile::Classic),
+            [
+                "x-dead-letter-exchange=default.dlx x-dead-letter-routing-key=default x-max-priority=9 x-queue-type=classic",
+                "x-queue-type=classic",
+                "x-queue-type=classic x-single-active-consumer=true",
+                "x-max-length=100000 x-max-length-bytes=268435456 x-overflow=drop-head x-queue-type=classic",
+            ]
+        );
+        assert_eq!(
+            arguments(Profile::Quorum),
+            [
+                "x-dead-letter-exchange=default.dlx x-dead-letter-routing-key=default x-dead-letter-strategy=at-least-once \
+                 x-delivery-limit=1000000 x-overflow=reject-publish x-queue-type=quorum",
+                "x-delivery-limit=1000000 x-queue-type=quorum",
+                "x-delivery-limit=1000000 x-queue-type=quorum x-single-active-consumer=true",
+                "x-delivery-limit=1000000 x-max-length=100000 x-max-length-bytes=268435456 x-overflow=drop-head \
+                 x-queue-type=quorum",
+            ]
+        );
+    }
 }

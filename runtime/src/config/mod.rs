@@ -8,7 +8,7 @@ mod secret;
 
 use std::{fmt, path::PathBuf};
 
-use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
+use config::{Config, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 pub use secret::{Secret, SecretError};
@@ -84,7 +84,7 @@ impl std::error::Error for Problems {}
 /// Loads and checks a configuration.
 pub fn load<T: DeserializeOwned + Validate>(sources: &Sources) -> Result<T, Problems> {
     let mut problems = Problems::default();
-    let mut tree = match merge(sources) {
+    let mut tree = match merge(sources, &mut problems) {
         Ok(tree) => tree,
         Err(error) => {
             problems.0.push(error.to_string());
@@ -115,20 +115,46 @@ pub fn load<T: DeserializeOwned + Validate>(sources: &Sources) -> Result<T, Prob
     if problems.0.is_empty() { Ok(value) } else { Err(problems) }
 }
 
-fn merge(sources: &Sources) -> Result<Value, config::ConfigError> {
+fn merge(sources: &Sources, problems: &mut Problems) -> Result<Value, config::ConfigError> {
     let mut builder = Config::builder();
     if let Some(path) = &sources.file {
-        builder = builder.add_source(File::from(path.clone()).format(FileFormat::Toml));
+        builder = builder.add_source(Plain::of(&File::from(path.clone()).format(FileFormat::Toml), problems)?);
     }
     let variables: Map<String, String> =
         sources.environment.iter().filter(|(name, _)| is_configuration(name)).cloned().collect();
     let environment = Environment::with_prefix("WARREN").prefix_separator("_").separator("__").source(Some(variables));
-    builder = builder.add_source(environment);
+    builder = builder.add_source(Plain::of(&environment, problems)?);
     for (key, value) in &sources.flags {
         builder = builder.set_override(*key, value.clone())?;
     }
     let tree: Map<String, Value> = builder.build()?.try_deserialize()?;
     Ok(Value::new(None, tree))
+}
+
+// One key of a source, for a source as a whole hands its keys over in any order, and `http` must not win over
+// `http.listen` by chance. None is the name of a place in a list: the library would make the list as long as the place
+// says, and `queues[99999999999]` must be a bad key, not the end of the memory.
+#[derive(Debug, Clone)]
+struct Plain(Map<String, Value>);
+
+impl Plain {
+    fn of(source: &impl Source, problems: &mut Problems) -> Result<Vec<Self>, config::ConfigError> {
+        let mut values: Vec<_> = source.collect()?.into_iter().collect();
+        values.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let (places, names): (Vec<_>, Vec<_>) = values.into_iter().partition(|(key, _)| key.contains('['));
+        places.iter().for_each(|(key, _)| problems.add(key, "unknown key"));
+        Ok(names.into_iter().map(|member| Self(Map::from_iter([member]))).collect())
+    }
+}
+
+impl Source for Plain {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
 }
 
 fn is_configuration(name: &str) -> bool {
@@ -137,22 +163,19 @@ fn is_configuration(name: &str) -> bool {
         && !NOT_CONFIGURATION_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-// Takes the value at the path out of the tree, or the list that it stands in.
+// Takes the value at the path out of the tree, or the list that it stands in. Names may hold dots themselves, so every
+// way to cut the path is tried before something larger goes, whose other mistakes would go unseen.
 fn remove(tree: &mut Value, path: &str) -> bool {
-    let (key, rest) = match path.split_once('.') {
-        Some((key, rest)) => (key, Some(rest)),
-        None => (path, None),
-    };
     let ValueKind::Table(table) = &mut tree.kind else { return false };
-    let in_list = key.split_once('[').map(|(list, _)| list);
-    match (in_list, rest) {
-        (Some(list), _) => table.remove(list).is_some(),
-        (None, None) => table.remove(key).is_some(),
-        (None, Some(rest)) => match table.get_mut(key) {
-            Some(inner) => remove(inner, rest) || table.remove(key).is_some(),
-            None => false,
-        },
+    if table.remove(path).is_some() {
+        return true;
     }
+    let inside = |(at, _)| table.get_mut(&path[..at]).is_some_and(|inner| remove(inner, &path[at + 1..]));
+    if path.match_indices('.').any(inside) {
+        return true;
+    }
+    let larger = ['[', '.'].map(|end| path.split(end).next().unwrap_or_default());
+    larger.into_iter().any(|key| table.remove(key).is_some())
 }
 
 #[cfg(test)]
@@ -245,6 +268,24 @@ mod tests {
         ] {
             assert!(text.contains(key), "{key} is missing in {text}");
         }
+    }
+
+    #[test]
+    fn a_mistake_in_a_name_with_dots_hides_no_other() {
+        let toml = "[handlers.'a.b.c']\nkind = 'x'\n[handlers.d]\nkind = 'y'\n[handlers.'e[0]']\nkind = 'z'";
+        let text = load::<Sample>(&sources(toml, &[])).unwrap_err().to_string();
+        for key in ["handlers.a.b.c:", "handlers.d:", "handlers.e[0]:"] {
+            assert!(text.contains(key), "{key} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_a_list_is_no_key() {
+        let variables = [("WARREN_SLOTS[99999999999]", "1"), ("WARREN_SLOTS", "7")];
+        let error = load::<Sample>(&sources("'name[9223372036854775807]' = 1", &variables)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("name[9223372036854775807]: unknown key"), "{text}");
+        assert!(text.contains("slots[99999999999]: unknown key"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! time that `Retry-After` asks for; any other status is a permanent failure. Redirects are not followed: a payload goes
 //! where the configuration says, and nowhere else.
 
-mod retry_after;
+pub mod retry_after;
 
 use std::{io, path::PathBuf, time::Duration};
 

@@ -4,8 +4,8 @@
 mod builtin;
 mod command;
 mod function;
-mod http;
-mod process;
+pub(crate) mod http;
+pub(crate) mod process;
 
 // What a function says, and what is done with the programs of the others.
 mod capture;
@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use warren_core::{Attempt, Kind, Outcome, Priority, QueueName, TaskId};
+use warren_core::{Attempt, Kind, Outcome, Priority, QueueName, TaskId, depth};
 
 pub use builtin::{Echo, Sleep};
 pub use command::Command;
@@ -72,7 +72,7 @@ impl Context {
     /// Says how far the attempt is: by convention a number from 0 to 1, or an object. At most two words a second are
     /// passed on, the latest of what was said.
     pub fn progress(&self, progress: impl Into<serde_json::Value>) {
-        self.progress.send_replace(progress.into());
+        self.progress.send_replace(depth::bounded(progress.into()));
     }
 }
 

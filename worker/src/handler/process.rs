@@ -15,8 +15,8 @@
 
 mod base64;
 mod child;
-mod lines;
-mod protocol;
+pub mod lines;
+pub mod protocol;
 
 use std::{
     num::NonZeroU32,

@@ -1,0 +1,73 @@
+//! The bodies over the inputs that are kept, and over some that nobody chose.
+
+use std::{fs, path::PathBuf};
+
+use proptest::prelude::*;
+use warren_fuzz_bodies::{BODIES, Body};
+
+fn run(target: &str) {
+    let (_, body) = BODIES.iter().find(|(name, _)| *name == target).expect("the target has a body");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        // Shown by a failing test: the last one is the one that fails.
+        println!("{}", file.display());
+        body(&fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn what_is_kept_of_messages_breaks_no_promise() {
+    run("message");
+}
+
+#[test]
+fn what_is_kept_of_headers_breaks_no_promise() {
+    run("headers");
+}
+
+#[test]
+fn what_is_kept_of_configurations_breaks_no_promise() {
+    run("config");
+}
+
+#[test]
+fn what_is_kept_of_the_protocol_breaks_no_promise() {
+    run("protocol");
+}
+
+#[test]
+fn what_is_kept_of_events_breaks_no_promise() {
+    run("events");
+}
+
+#[test]
+fn what_is_kept_of_requests_breaks_no_promise() {
+    run("request");
+}
+
+#[test]
+fn what_is_kept_of_the_api_breaks_no_promise() {
+    run("api");
+}
+
+#[test]
+fn every_folder_of_the_corpus_belongs_to_a_target() {
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    for entry in fs::read_dir(corpus).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(BODIES.iter().any(|(target, _)| *target == name), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn arbitrary_bytes_break_no_promise(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        BODIES.iter().for_each(|(_, body): &(&str, Body)| body(&bytes));
+    }
+}
