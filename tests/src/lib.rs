@@ -5,6 +5,7 @@
 pub mod books;
 pub mod broker;
 pub mod fault;
+pub mod flat;
 pub mod http;
 pub mod ledger;
 pub mod mixture;

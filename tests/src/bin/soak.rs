@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use warren_tests::{
     fault::Fault,
+    flat,
     mixture::{self, Moment, Report},
     stage::Size,
 };
@@ -24,6 +25,10 @@ struct Arguments {
     /// Tasks a second.
     #[arg(long, default_value_t = 60)]
     rate: u32,
+    /// Break nothing: watch the memory of a worker and a monitor while this many tasks wait, Redis is stopped and the
+    /// handler is slow.
+    #[arg(long, value_name = "TASKS")]
+    flat: Option<u64>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -32,6 +37,9 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(tasks) = arguments.flat {
+        return watch_memory(tasks, Duration::from_secs(60 * arguments.minutes)).await;
+    }
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let length = Duration::from_secs(60 * arguments.minutes);
     eprintln!("seed {seed}: the same again with --seed {seed} --minutes {}", arguments.minutes);
@@ -59,6 +67,21 @@ async fn main() -> ExitCode {
         eprintln!("NOT KEPT: {promise}");
     }
     if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn watch_memory(tasks: u64, time: Duration) -> ExitCode {
+    let report = flat::watch(tasks, time, |what| eprintln!("{what}")).await;
+    let (early, late) = (time.as_secs() / 5, time.as_secs());
+    println!("| MiB, {tasks} tasks waiting, no Redis | after {early} s | after {late} s | growth | peak |");
+    println!("|---|---|---|---|---|");
+    for (name, course) in [("worker, slow handler", report.worker), ("monitor", report.monitor)] {
+        let [early, late, peak] = [course.early, course.late, course.peak].map(|kib| kib >> 10);
+        println!("| {name} | {early} | {late} | {:+.1} % | {peak} |", 100.0 * course.growth());
+    }
+    let (seconds, peak) = (report.caught_up.as_secs(), report.catching_up >> 10);
+    println!("\nwith Redis back, the monitor has caught up in {seconds} s; peak {peak} MiB");
+    let flat = [report.worker, report.monitor].iter().all(|course| course.growth() <= 0.1);
+    if flat { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn progress(length: Duration) -> ProgressBar {
