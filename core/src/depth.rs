@@ -1,8 +1,8 @@
 //! How deep the JSON may be that handlers make up.
 //!
-//! serde_json reads 127 levels and writes any number. What a handler says is passed on inside of larger things: a result in
-//! an event in a batch, in a run in a record. Were it let through as deep as it can be read once, nobody could read the
-//! batch, with the facts of other tasks in it, or the record.
+//! `serde_json` reads 127 levels and writes any number. What a handler says is passed on inside of larger things: a
+//! result in an event in a batch, in a run in a record. Were it let through as deep as it can be read once, nobody could
+//! read the batch, with the facts of other tasks in it, or the record.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

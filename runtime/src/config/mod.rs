@@ -142,7 +142,9 @@ impl Plain {
         let mut values: Vec<_> = source.collect()?.into_iter().collect();
         values.sort_by(|(a, _), (b, _)| a.cmp(b));
         let (places, names): (Vec<_>, Vec<_>) = values.into_iter().partition(|(key, _)| key.contains('['));
-        places.iter().for_each(|(key, _)| problems.add(key, "unknown key"));
+        for (key, _) in &places {
+            problems.add(key, "unknown key");
+        }
         Ok(names.into_iter().map(|member| Self(Map::from_iter([member]))).collect())
     }
 }
