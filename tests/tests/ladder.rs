@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, stream};
 use serde_json::json;
-use warren_core::{TaskState, Timestamp, ladder::Level};
+use warren_core::{QueueName, TaskState, Timestamp, ladder::Level};
 use warren_producer::{Config, Error, NewTask, Producer};
 use warren_runtime::{amqp, config::Secret};
 use warren_tests::{
@@ -18,6 +18,9 @@ use warren_tests::{
 
 // A forwarder carries each of them through up to six levels.
 const TASKS: usize = 1_500;
+// What a dead worker leaves behind at most: what it ran, and of each level what it had published and not acknowledged.
+const SLOTS: usize = 4;
+const HELD: usize = 50;
 const SOONEST: usize = 300;
 const LATEST: usize = 6_000;
 
@@ -54,7 +57,9 @@ impl Waiting {
     async fn hand_in(&mut self, name: &str) {
         let namespace = self.pool.names().namespace().parse().expect("the name of a pool");
         let config = amqp::Config { url: Secret::new(self.amqp.clone()), ..amqp::Config::default() };
-        let producer = Producer::connect(&Config { namespace, amqp: config, ..Config::default() }).await.unwrap();
+        let producer = Producer::connect(&Config { namespace, amqp: config, ..Config::default() })
+            .await
+            .expect("the broker answers");
         let now = ledger::now();
         let tasks: Vec<_> = (0..TASKS).map(|n| (format!("{name}-{n}"), now + spread(n))).collect();
         let new = tasks.iter().map(|(id, due)| {
@@ -62,9 +67,9 @@ impl Waiting {
             ((), Ok::<_, Error>(task))
         });
         let confirmed: Vec<_> = producer.pipeline(stream::iter(new)).collect().await;
-        let ledger = Ledger::open(&self.books.confirmed).unwrap();
+        let ledger = Ledger::open(&self.books.confirmed).expect("the ledger can be opened");
         for ((), id) in confirmed {
-            ledger.write(id.unwrap().as_str()).unwrap();
+            ledger.write(id.expect("it is confirmed").as_str()).expect("the ledger takes a line");
         }
         self.due.extend(tasks);
         producer.close().await;
@@ -93,7 +98,7 @@ impl Waiting {
         self.run(self.due.len()).await;
         let (broker, names) = (Broker::at(&self.amqp).await, self.pool.names());
         let mut queues: Vec<_> = Level::all().take(8).map(|level| names.delay(level)).collect();
-        queues.extend([self.pool.queue(), names.suspect(&"default".parse().unwrap())]);
+        queues.extend([self.pool.queue(), names.suspect(&QueueName::default())]);
         for queue in &queues {
             until(&format!("{queue} is empty"), PATIENCE, async || match broker.depth(queue).await {
                 Some(0) => Ok(()),
@@ -111,8 +116,8 @@ impl Waiting {
 
     fn assert_none_early(&self) {
         for (task, attempts) in ledger::executions(&self.books.executions) {
-            let begun = attempts.values().flatten().map(|execution| execution.begun).min().unwrap();
-            assert!(begun >= self.due[&task], "{task} began {} ms early", self.due[&task] - begun);
+            let early = attempts.values().flatten().find(|execution| execution.begun < self.due[&task]);
+            assert_eq!(early, None, "{task} was due at {}", self.due[&task]);
         }
     }
 }
@@ -164,6 +169,5 @@ async fn a_forwarder_killed_while_tasks_hop_through_the_ladder_loses_none_and_no
     eprintln!("killed with {on_their_way} of {TASKS} on the ladder: {} ran twice", duplicates.len());
     assert!(on_their_way > TASKS / 10, "only {on_their_way} were on the ladder");
     assert_allowed(&duplicates, &[]);
-    // What the dead one ran, four at a time, and what was confirmed on the ladder and not acknowledged yet.
-    assert!(duplicates.len() <= 4, "{duplicates:?}");
+    assert!(duplicates.len() <= SLOTS + HELD * 6, "{duplicates:?}");
 }
