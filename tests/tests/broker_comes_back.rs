@@ -92,8 +92,7 @@ async fn an_attempt_that_outlasts_the_brokers_consumer_timeout_runs_once_and_its
     broker.publish("", &pool.queue(), message("ledger", "long"), br#"{"ms":9000}"#).await;
     monitor.task("long", TaskState::Running).await;
     until("the broker bears it no longer", PATIENCE, async || {
-        let log = stand.broker_log();
-        if log.contains("Timeout value used") { Ok(()) } else { Err("not yet") }
+        if worker.process.output().contains("opening it again") { Ok(()) } else { Err("not yet") }
     })
     .await;
     // While the long one still runs, others do.
