@@ -15,6 +15,7 @@ use warren_tests::{
     ledger::{self, Execution},
     pool::{PATIENCE, Service},
     until,
+    wait::unhurried,
 };
 
 const BACK: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ async fn what_starts_before_its_broker_is_ready_soon_after_it_and_works() {
     tokio::time::sleep(BACK).await;
     stand.restore().await;
     for service in &services {
-        until(&format!("{} is ready", service.url), BACK, async || service.get("/ready").await).await;
+        until(&format!("{} is ready", service.url), unhurried(BACK), async || service.get("/ready").await).await;
     }
     let [_, monitor, gateway] = &services;
     let task = json!({"kind": "echo", "id": "first", "payload": 1});

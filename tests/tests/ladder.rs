@@ -14,6 +14,7 @@ use warren_tests::{
     pool::{PATIENCE, Service},
     stage::red,
     until,
+    wait::unhurried,
 };
 
 // A forwarder carries each of them through up to six levels.
@@ -150,7 +151,7 @@ async fn a_broker_killed_twice_while_tasks_hop_through_the_ladder_loses_none_and
         stand.kill_broker().await;
         assert!(on_their_way > TASKS / 10, "only {on_their_way} were on the ladder");
         for worker in &waiting.workers {
-            red(worker, Duration::from_secs(5)).await;
+            red(worker, unhurried(Duration::from_secs(5))).await;
         }
         stand.restore().await;
         waiting.ready().await;
