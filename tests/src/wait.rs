@@ -18,3 +18,11 @@ pub async fn until<T, E: Debug>(what: &str, patience: Duration, mut look: impl A
         }
     }
 }
+
+/// So much time on a machine that has some: where more than two processes wait for each processor, in proportion more.
+pub fn unhurried(time: Duration) -> Duration {
+    let waiting = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let waiting: f64 = waiting.split(' ').next().and_then(|minute| minute.parse().ok()).unwrap_or(0.0);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    time.mul_f64((waiting / (2.0 * f64::from(u32::try_from(processors).unwrap_or(1)))).max(1.0))
+}

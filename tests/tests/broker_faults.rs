@@ -11,6 +11,7 @@ use warren_tests::{
     pool::Service,
     stage::{Size, red},
     until,
+    wait::unhurried,
 };
 
 const SIZE: Size = Size { workers: 2, monitors: 1, producers: 1, rate: 60 };
@@ -29,7 +30,7 @@ async fn alone(fault: Fault) {
     hold(fault, &mut stage).await;
     struck.mend(&mut stage).await;
     let mended = ledger::now();
-    stage.ready(BACK).await;
+    stage.ready(unhurried(BACK)).await;
     let back = ledger::now();
     stage.flow(FLOW).await;
     let balance = stage.balance().await;
@@ -53,7 +54,7 @@ async fn hold(fault: Fault, stage: &mut Stage) {
     match fault {
         _ if fault.stops_consumption() => {
             for worker in &stage.workers {
-                red(worker, NOTICED).await;
+                red(worker, unhurried(NOTICED)).await;
             }
             // Long enough that they try to come back and cannot.
             stage.tend_for(Duration::from_secs(3)).await;
@@ -74,7 +75,7 @@ fn most(fault: Fault) -> usize {
 
 // The broker takes nothing: the workers and the gateway say so, and what was in force before does not end by it.
 async fn blocked(stage: &mut Stage) {
-    let patience = Duration::from_secs(10);
+    let patience = Duration::from_secs(20);
     for worker in &stage.workers {
         told(worker, "takes no messages at present", patience).await;
     }

@@ -6,9 +6,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use futures::{StreamExt, future::join_all};
+use futures::{
+    StreamExt,
+    future::{join_all, try_join_all},
+};
 use lapin::{
-    Consumer,
+    Channel, Consumer,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions},
     types::FieldTable,
@@ -89,18 +92,21 @@ impl Forwarder {
         self.topology.declare(link).await?;
         let channel = link.consuming_channel(PREFETCH).await?;
         let mut levels = JoinSet::new();
-        for level in Level::all() {
-            let queue = self.names().delay(level);
-            let options = BasicConsumeOptions::default();
-            let consuming = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());
-            let consumer =
-                consuming.await.map_err(|source| Error::Broker { what: format!("consume {queue}"), source })?;
+        for (level, consumer) in try_join_all(Level::all().map(|level| self.consume(&channel, level))).await? {
             let forwarder = self.clone();
             levels.spawn(async move { forwarder.climb(level, consumer).await });
         }
         // A level ends only when its consumer does, and then all are opened anew.
         levels.join_next().await;
         Err(Error::ChannelClosed)
+    }
+
+    async fn consume(&self, channel: &Channel, level: Level) -> Result<(Level, Consumer), Error> {
+        let queue = self.names().delay(level);
+        let options = BasicConsumeOptions::default();
+        let consuming = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());
+        let consumer = consuming.await.map_err(|source| Error::Broker { what: format!("consume {queue}"), source })?;
+        Ok((level, consumer))
     }
 
     async fn climb(&self, level: Level, mut consumer: Consumer) {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -74,9 +75,12 @@ impl Pool {
     ) -> Result<(), Error> {
         let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch).await?;
         self.latch.met();
+        // What was missed before has just been made.
+        let publisher = &self.desk.settlement.publisher;
+        let _: Option<()> = publisher.missing().now_or_never();
         info!(queues = ?self.queues, slots = self.slots, "consuming");
         // Kept from turn to turn, or a busy pool would never get through its wait.
-        let missed = missing(&self.desk.settlement.publisher);
+        let missed = missing(publisher);
         tokio::pin!(missed);
         loop {
             let next = async {
@@ -89,9 +93,9 @@ impl Pool {
                     self.dispatch(slot, taken?, slots, running).await;
                 }
                 () = &mut missed => {
-                    warn!("a queue was deleted: making again what is not there");
+                    warn!("a queue is gone: making again what is not there");
                     lanes::declare(link, &self.topology, &self.queues).await?;
-                    missed.set(missing(&self.desk.settlement.publisher));
+                    missed.set(missing(publisher));
                 }
             }
         }

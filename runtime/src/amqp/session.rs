@@ -9,10 +9,11 @@ use tracing::{info, warn};
 use super::{Connector, Error, Link};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 // A peer that takes connections and says nothing, as a frozen broker or a dead proxy does, must not hold up the return. One
 // that has answered a knock may be slow: it gets the connector's own patience.
 const PATIENCE: Duration = Duration::from_secs(3);
+const KNOCKING: Duration = Duration::from_secs(2);
 
 /// Connects again and again, for one purpose. Whoever uses it does its work on a link until that breaks
 /// ([`Link::broken`]), says how it ended, and asks for the next.
@@ -79,7 +80,7 @@ impl Sessions {
             self.mute = matches!(connected, Err(Error::ConnectTimeout { .. }));
             return connected;
         }
-        self.connector.knock(LONGEST_WAIT).await?;
+        self.connector.knock(KNOCKING).await?;
         let connected = self.connector.connect(self.purpose).await;
         self.mute = connected.is_err();
         connected

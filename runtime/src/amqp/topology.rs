@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::try_join_all;
 use lapin::{
     Channel, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
@@ -141,10 +142,9 @@ impl Topology {
         on.exchange(&names.dead_letters(), ExchangeKind::Direct, FieldTable::default()).await?;
         on.queue(&names.log(), self.log()).await?;
         on.queue(&names.tap(), self.tap()).await?;
-        for level in Level::all() {
-            on.queue(&names.delay(level), self.delay()).await?;
-        }
-        Ok(())
+        // All at once: one after the other they are most of what a return takes.
+        let levels: Vec<_> = Level::all().map(|level| names.delay(level)).collect();
+        try_join_all(levels.iter().map(|level| on.queue(level, self.delay()))).await.map(drop)
     }
 
     /// Declares a queue of tasks and what belongs to it. What [`Topology::declare`] makes must exist.
