@@ -37,6 +37,6 @@ mod heartbeat;
 mod metrics;
 
 pub use builder::{BuildError, Builder};
-pub use handler::{Context, Failure, Job};
+pub use handler::{Context, Failure, Job, guard};
 pub use warren_core::retry;
 pub use worker::{Error, Worker};
