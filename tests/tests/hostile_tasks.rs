@@ -32,13 +32,13 @@ async fn nobody_is_left(pool: &Pool) {
 
 // By kind: the text of a program, and what begins the table of its handler.
 fn configuration(pool: &Pool, kinds: &[(&str, &str, &str)]) -> String {
-    let mut text = "slots = 2\nheartbeat = '500ms'\n[defaults]\nmax_attempts = 1\n".to_owned();
+    let mut tables = vec!["slots = 2\nheartbeat = '500ms'\n[defaults]\nmax_attempts = 1\n".to_owned()];
     for (kind, head, script) in kinds {
         let interpreter = if head.contains("process") { "python3" } else { "bash" };
         let script = pool.file(&format!("{kind}.txt"), &script.replace("FOLDER", &mark(pool)));
-        text.push_str(&format!("[handlers.{kind}]\n{head}\ncommand = ['{interpreter}', '{script}']\n"));
+        tables.push(format!("[handlers.{kind}]\n{head}\ncommand = ['{interpreter}', '{script}']\n"));
     }
-    text
+    tables.concat()
 }
 
 fn said(task: &Value) -> String {

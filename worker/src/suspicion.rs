@@ -103,7 +103,8 @@ impl Suspicion {
                 return Ok(workers);
             }
             let Ok(Ok(records)) = timeout(PATIENCE, self.records(&workers)).await else { return Ok(workers) };
-            let heard: BTreeMap<_, _> = workers.iter().cloned().zip(records.iter().map(last_heartbeat)).collect();
+            let heard: BTreeMap<_, _> =
+                workers.iter().cloned().zip(records.iter().map(|record| last_heartbeat(record.as_ref()))).collect();
             let asked = asked.get_or_insert(heard);
             let now = clock::now();
             let signs = runs.iter().zip(&records).map(|(run, record)| match record {
@@ -171,6 +172,6 @@ impl Suspicion {
     }
 }
 
-fn last_heartbeat(record: &Option<WorkerRecord>) -> Option<Timestamp> {
-    Some(record.as_ref()?.heartbeat.as_ref()?.at)
+fn last_heartbeat(record: Option<&WorkerRecord>) -> Option<Timestamp> {
+    Some(record?.heartbeat.as_ref()?.at)
 }

@@ -89,8 +89,9 @@ fn start(groups: &BTreeSet<i32>) -> io::Result<Child> {
     let pipe = process.stdin.as_mut().expect("standard input is a pipe");
     // A worker never waits for its guard.
     rustix::io::ioctl_fionbio(&*pipe, true)?;
-    let all: String = groups.iter().map(|group| format!("+{group}\n")).collect();
-    pipe.write_all(all.as_bytes())?;
+    for group in groups {
+        pipe.write_all(format!("+{group}\n").as_bytes())?;
+    }
     Ok(process)
 }
 
