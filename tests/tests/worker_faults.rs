@@ -127,7 +127,7 @@ async fn what_has_ended_on_record_is_not_run_again_when_only_the_acknowledgement
 
     let _second = pool.worker(&handlers(&pool, "slots = 1")).await;
     monitor.task("shaky", TaskState::Succeeded).await;
-    // The copy that the second worker made comes a second later than that of the first, and finds what it has become.
+    // The copy that the second worker made comes later than that of the first, and finds what it has become.
     let due = millis(&delayed["due"]);
     until("the second copy has come", PATIENCE, async || {
         let task = monitor.get("/api/tasks/shaky").await?;
