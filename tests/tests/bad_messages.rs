@@ -8,7 +8,7 @@ use lapin::{
     options::BasicGetOptions,
     types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, LongString},
 };
-use warren_core::TaskState;
+use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool,
     books::projected,
@@ -129,7 +129,7 @@ fn named(case: &Case) -> BasicProperties {
 }
 
 async fn letters(broker: &Broker, pool: &Pool) -> BTreeMap<String, Vec<Delivery>> {
-    let (channel, queue) = (broker.channel().await, pool.names().dead(&"default".parse().unwrap()));
+    let (channel, queue) = (broker.channel().await, pool.names().dead(&QueueName::default()));
     let mut letters = BTreeMap::<_, Vec<_>>::new();
     while let Ok(Some(letter)) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await {
         let name = header(&letter.delivery, "case").unwrap_or_default();
@@ -221,7 +221,7 @@ async fn headers_that_fill_a_frame_leave_room_for_those_of_a_dead_letter() {
     monitor.task("full", TaskState::Succeeded).await;
     monitor.task("after", TaskState::Succeeded).await;
     monitor.task("unknown", TaskState::Dead).await;
-    let letter = broker.take(&pool.names().dead(&"default".parse().unwrap())).await;
+    let letter = broker.take(&pool.names().dead(&QueueName::default())).await;
     assert_eq!(header(&letter, "warren-reason").as_deref(), Some("unknown_kind"));
     assert_eq!(header(&letter, "warren-shed").as_deref(), Some("blob"), "what had to go is named");
     worker.ready().await;

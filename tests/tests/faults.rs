@@ -37,6 +37,12 @@ async fn redelivers_after_worker_is_killed_and_finds_the_lost_worker() {
     let mut first = pool.worker(&worker(&pool, "")).await;
     broker.publish("", &pool.queue(), message("counted", "survivor"), &payload(&pool, "runs", 2.0)).await;
     monitor.task("survivor", TaskState::Running).await;
+    // Its program dies with it, and must have begun to count.
+    until("the program has begun", PATIENCE, async || match executions(&pool, "runs") {
+        1 => Ok(()),
+        other => Err(other),
+    })
+    .await;
     first.process.kill();
     let _second = pool.worker(&worker(&pool, "")).await;
     let task = monitor.task("survivor", TaskState::Succeeded).await;

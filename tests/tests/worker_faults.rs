@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use warren_core::TaskState;
+use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool, Proxy, Wire,
     broker::{close_connections, headers, message},
@@ -67,7 +67,7 @@ async fn nothing_is_left(broker: &Broker, pool: &Pool, monitor: &Service) {
 }
 
 async fn dead_letters(broker: &Broker, pool: &Pool) -> Option<u32> {
-    broker.depth(&pool.names().dead(&"default".parse().unwrap())).await
+    broker.depth(&pool.names().dead(&QueueName::default())).await
 }
 
 async fn policy(pool: &Pool, method: Method) {
@@ -78,7 +78,8 @@ async fn policy(pool: &Pool, method: Method) {
     let pattern = format!("^{namespace}\\.(delay|dead)\\.");
     let body = json!({"pattern": pattern, "definition": full, "apply-to": "queues"}).to_string();
     let request = http::client().request(method, url).header("content-type", "application/json").body(body);
-    request.send().await.unwrap().error_for_status().unwrap();
+    let answer = request.send().await.expect("the management API answers");
+    answer.error_for_status().expect("it takes the policy");
 }
 
 fn attempts(task: &Value) -> &Vec<Value> {
@@ -126,7 +127,7 @@ async fn what_has_ended_on_record_is_not_run_again_when_only_the_acknowledgement
 
     let _second = pool.worker(&handlers(&pool, "slots = 1")).await;
     monitor.task("shaky", TaskState::Succeeded).await;
-    // The copy that the second worker made comes a second later than that of the first, and finds what it has become.
+    // The copy that the second worker made comes later than that of the first, and finds what it has become.
     let due = millis(&delayed["due"]);
     until("the second copy has come", PATIENCE, async || {
         let task = monitor.get("/api/tasks/shaky").await?;

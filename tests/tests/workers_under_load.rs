@@ -58,7 +58,7 @@ async fn all_connections_closed_under_load_cost_a_second_run_only_of_what_had_ju
     let begun = ledger::now();
     stage.stand.close_connections().await;
     let ended = ledger::now();
-    stage.ready(Duration::from_secs(5)).await;
+    stage.ready(Duration::from_secs(20)).await;
     stage.flow(60).await;
     let balance = stage.balance().await;
     eprintln!("{} confirmed, {} dead, {} duplicates", balance.confirmed, balance.dead, balance.duplicates.len());

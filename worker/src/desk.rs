@@ -31,7 +31,7 @@ use crate::{
 };
 
 // The copy that is made once more comes this much later than the first, if there is one: then the record knows of that.
-const BEHIND: Duration = Duration::from_secs(1);
+const BEHIND: Duration = Duration::from_secs(3);
 
 /// Everything that handling a delivery needs; one for all slots.
 pub struct Desk {

@@ -46,6 +46,6 @@ pub mod decoders {
 }
 
 pub use builder::{BuildError, Builder};
-pub use handler::{Context, Failure, Job};
+pub use handler::{Context, Failure, Job, guard};
 pub use warren_core::retry;
 pub use worker::{Error, Worker};

@@ -8,6 +8,7 @@ use warren_worker::{
     Worker,
     check::{self, Finding, Severity},
     config::{Config, PORT},
+    guard,
 };
 
 #[derive(Parser)]
@@ -42,8 +43,13 @@ enum Command {
     Health,
 }
 
+fn main() -> ExitCode {
+    // Before the runtime has any threads: a guard needs none.
+    if guard::serve_if_asked() { ExitCode::SUCCESS } else { work() }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn work() -> ExitCode {
     tls::install();
     let arguments = Arguments::parse();
     let sources = config::Sources::new(arguments.config).flag("slots", arguments.slots);

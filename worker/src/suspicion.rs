@@ -125,7 +125,7 @@ impl Suspicion {
     // for its next heartbeat to come.
     async fn others(&self, work: &Work, connected: Instant, own: Option<&Run>) -> Result<Vec<WorkerId>, Box<Decision>> {
         let begun = Instant::now();
-        let (mut asked, mut is_over) = (None, false);
+        let (mut asked, mut is_over, mut later) = (None, false, Vec::new());
         loop {
             let Some(record) = self.record(&work.id).await else { return Err(Box::new(Decision::Run)) };
             let attempt = record.attempts.get(&work.task.attempt);
@@ -142,7 +142,8 @@ impl Suspicion {
                 Redelivery::Suspect { runs } => runs,
             };
             // Those that it bears with it have been waited for.
-            let runs: Vec<_> = runs.into_iter().filter(|run| !work.task.crashed.contains(&run.worker)).collect();
+            let is_settled = |run: &Run| work.task.crashed.contains(&run.worker) || later.contains(run);
+            let runs: Vec<_> = runs.into_iter().filter(|run| !is_settled(run)).collect();
             let workers: Vec<_> = runs.iter().map(|run| run.worker.clone()).collect();
             if is_over || runs.is_empty() || begun.elapsed() > self.lost_after / 2 {
                 return Ok(workers);
@@ -161,16 +162,13 @@ impl Suspicion {
             });
             let signs: Vec<_> = signs.collect();
             // Of two that begin at once the earlier goes on, and not neither.
-            let yields = |run: &Run| own.is_none_or(|own| (run.started, &run.worker) < (own.started, &own.worker));
-            if runs.iter().zip(&signs).any(|(run, sign)| *sign == Sign::Runs && yields(run)) {
+            let at_it = runs.iter().zip(&signs).filter(|(_, sign)| **sign == Sign::Runs).map(|(run, _)| run);
+            let is_later = |run: &Run| own.is_some_and(|own| (own.started, &own.worker) < (run.started, &run.worker));
+            let (yielding, first): (Vec<_>, Vec<_>) = at_it.cloned().partition(is_later);
+            if !first.is_empty() {
                 return Err(Box::new(Decision::Later));
             }
-            let workers: Vec<_> = workers
-                .into_iter()
-                .zip(&signs)
-                .filter(|(_, sign)| **sign != Sign::Runs)
-                .map(|(worker, _)| worker)
-                .collect();
+            later.extend(yielding);
             is_over = !signs.contains(&Sign::Unknown);
             if !is_over && self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await.is_none() {
                 return Ok(workers);

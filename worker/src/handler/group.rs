@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::capture::Tail;
+use super::{capture::Tail, guard};
 
 // Nobody tells when a group becomes empty: its last members are no children of ours.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -54,6 +54,9 @@ impl Group {
             stdout: leader.stdout.take().expect("standard output is a pipe"),
             stderr: leader.stderr.take().expect("standard error is a pipe"),
         };
+        if let Some(id) = id {
+            guard::began(id);
+        }
         Ok((Self { leader, id }, streams))
     }
 
@@ -93,7 +96,9 @@ impl Group {
     /// Kills the whole group.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        self.id = None;
+        if let Some(id) = self.id.take() {
+            guard::ended(id);
+        }
     }
 
     fn signal(&self, signal: Signal) {

@@ -11,6 +11,7 @@ pub(crate) mod process;
 mod capture;
 pub(crate) mod failure;
 mod group;
+pub mod guard;
 mod program;
 #[cfg(test)]
 pub(crate) mod testing;
