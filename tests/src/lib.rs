@@ -3,6 +3,7 @@
 //! `scripts/test` starts RabbitMQ and Redis once and says where they are; each test works in a namespace of its own there.
 
 pub mod broker;
+pub mod cluster;
 pub mod http;
 pub mod pool;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod timeline;
 pub mod wait;
 
 pub use broker::Broker;
+pub use cluster::Cluster;
 pub use pool::Pool;
 pub use process::Process;
 pub use wait::until;
