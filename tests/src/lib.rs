@@ -4,6 +4,7 @@
 
 pub mod books;
 pub mod broker;
+pub mod cluster;
 pub mod fault;
 pub mod flat;
 pub mod http;
@@ -20,6 +21,7 @@ pub mod timeline;
 pub mod wait;
 
 pub use broker::Broker;
+pub use cluster::Cluster;
 pub use pool::Pool;
 pub use process::Process;
 pub use proxy::{Proxy, Wire};

@@ -48,3 +48,14 @@ async fn what_is_missing_is_named_and_fails() {
     assert_eq!(of(&findings, "broker")["level"], "bad");
     assert!(of(&findings, "handlers")["detail"].as_str().is_some_and(|detail| detail.contains("handlers.gone")));
 }
+
+#[tokio::test]
+async fn one_node_that_answers_is_enough_and_no_password_is_shown() {
+    let (pool, dead) = (Pool::new(), "amqp://guest:unshown@127.0.0.1:1/%2f");
+    let nodes = ("WARREN_AMQP__URL", format!("{dead},{},{dead}", warren_tests::servers::amqp()));
+    let (code, findings) = check(&pool, "", &[nodes]).await;
+    assert_eq!((code, of(&findings, "broker")["level"].as_str()), (Some(0), Some("good")), "{findings:?}");
+    let (code, findings) = check(&pool, "", &[("WARREN_AMQP__URL", format!("{dead},{dead}"))]).await;
+    let detail = of(&findings, "broker")["detail"].to_string();
+    assert!(code == Some(1) && detail.contains("127.0.0.1:1") && !detail.contains("unshown"), "{detail}");
+}

@@ -17,12 +17,12 @@ pub fn request(bytes: &[u8]) {
     match parse(bytes) {
         Ok(Request::One(task)) => {
             let plain = serde_json::from_slice::<Value>(bytes).ok();
-            arrives(*task, plain.as_ref());
+            arrives(&task, plain.as_ref());
         }
         Ok(Request::Many(tasks)) => {
             let plain = serde_json::from_slice::<Vec<Value>>(bytes).ok();
             assert!(plain.as_ref().is_none_or(|plain| plain.len() == tasks.len()));
-            for (index, task) in tasks.into_iter().enumerate() {
+            for (index, task) in tasks.iter().enumerate() {
                 arrives(task, plain.as_ref().map(|plain| &plain[index]));
             }
         }
@@ -56,7 +56,7 @@ fn is_brief(invalid: &Invalid) {
     }
 }
 
-fn arrives(task: NewTask, plain: Option<&Value>) {
+fn arrives(task: &NewTask, plain: Option<&Value>) {
     let names = Names::new(&QueueName::parse("warren").expect("the literal is a valid name"));
     let made = TaskId::parse("made").expect("the literal is a valid id");
     let sent = match compose(task.clone(), &names, now(), made) {
