@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use warren_core::QueueName;
-use warren_tests::{Broker, Pool, Stand, broker::message, pool::PATIENCE, until};
+use warren_tests::{Broker, Pool, Stand, broker::message, pool::PATIENCE, until, wait::unhurried};
 
 const BACKLOG: u32 = 100_000;
 const MEASURED: Duration = Duration::from_secs(2);
@@ -77,5 +77,4 @@ async fn a_backlog_that_comes_back_flagged_is_not_suspected_and_drains() {
     assert!(back > BACKLOG / 2, "only {back} came back");
     assert_eq!(broker.depth(&suspects).await, Some(0));
     assert!(!worker.process.output().contains("runs apart"), "a task was suspected");
-    assert!(flagged > 0.0, "it stands still");
 }

@@ -39,7 +39,7 @@ pub fn meaning(delivery: &Delivery, names: &Names, now: Timestamp) -> Meaning {
         return Meaning::Submission { queue, event };
     }
     if delivery.exchange.as_str() == names.dead_letters() {
-        return expiry(delivery, &queue, now);
+        return burial(delivery, &queue, now);
     }
     Meaning::Nothing("it came through no exchange of ours")
 }
@@ -65,24 +65,29 @@ fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Option<
 }
 
 // It lies among the dead letters already, and no worker will see it: what can be read of it is shown.
-fn expiry(delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Meaning {
-    if last_death(delivery).as_deref() != Some("expired") {
-        return Meaning::Nothing("the broker did not expire it");
-    }
+fn burial(delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Meaning {
+    let (reason, error) = match last_death(delivery).as_deref() {
+        Some("expired") => (Reason::Expired, "it was not started within its time".to_owned()),
+        // We set no such limits; an operator's policy may.
+        Some(limit @ ("maxlen" | "delivery_limit")) => {
+            (Reason::Permanent, format!("the broker put it aside by a limit of its own: {limit}"))
+        }
+        _ => return Meaning::Nothing("the broker did not put it aside"),
+    };
     let incoming = incoming(delivery);
     let priority = incoming.priority.unwrap_or_default().into();
     let (id, kind, attempt): (_, _, Attempt) = match message::parse(&incoming, queue, now) {
         Ok(task) => (task.id, task.kind, task.attempt),
         Err(invalid) => (invalid.id, invalid.kind, invalid.attempt),
     };
-    let Some(task) = id else { return Meaning::Nothing("it expired without an id") };
+    let Some(task) = id else { return Meaning::Nothing("it was put aside without an id") };
     Meaning::Fact(Box::new(Event::Buried(Buried {
         task,
         at: now,
         about: About { kind, queue: queue.clone(), priority },
         attempt,
-        reason: Reason::Expired,
-        error: "it was not started within its time".to_owned(),
+        reason,
+        error,
     })))
 }
 
@@ -158,8 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_broker_expired_is_buried() {
-        for (reason, buried) in [("expired", true), ("rejected", false)] {
+    fn only_what_the_broker_put_aside_is_buried() {
+        let (expired, permanent) = (Some(Reason::Expired), Some(Reason::Permanent));
+        for (reason, buried) in
+            [("expired", expired), ("maxlen", permanent), ("delivery_limit", permanent), ("rejected", None)]
+        {
             let mut death = FieldTable::default();
             death.insert("reason".into(), AMQPValue::LongString(reason.into()));
             let mut headers = FieldTable::default();
@@ -173,9 +181,9 @@ mod tests {
             match meaning {
                 Meaning::Fact(event) => {
                     let Event::Buried(event) = *event else { panic!("{event:?}") };
-                    assert!(buried && event.attempt.get() == 3 && event.reason == Reason::Expired);
+                    assert_eq!((event.attempt.get(), Some(event.reason)), (3, buried));
                 }
-                Meaning::Nothing(_) => assert!(!buried),
+                Meaning::Nothing(_) => assert_eq!(buried, None),
                 Meaning::Submission { queue, .. } => panic!("{queue}"),
             }
         }
