@@ -84,7 +84,9 @@ async fn a_batch_through_a_restart_of_the_broker_tells_of_each_line_whether_it_w
     assert_eq!(confirmed.len() + refused.len(), LINES, "every line is told of");
     assert_eq!(ended.code(), Some(i32::from(!refused.is_empty())), "the exit code says whether all were confirmed");
     let ledger = Ledger::open(&stage.books.confirmed).expect("the ledger can be opened");
-    confirmed.iter().for_each(|id| ledger.write(id).expect("the ledger takes a line"));
+    for id in &confirmed {
+        ledger.write(id).expect("the ledger takes a line");
+    }
     // The broker's death alone may run a task twice; that is not this test's matter.
     let balance = stage.balance().await;
     balance.assert_even();
