@@ -36,7 +36,7 @@ async fn settle(stage: &mut Stage) {
 #[tokio::test]
 async fn a_producer_killed_in_the_middle_of_its_batches_leaves_no_task_behind_that_it_holds_a_confirm_for() {
     let mut stage = Stage::set(Size { workers: 2, monitors: 1, producers: 1, rate: 200 }).await;
-    for _ in 0..6 {
+    for _ in 0..5 {
         stage.flow(60).await;
         stage.producers[0].kill();
         stage.tend();
@@ -44,7 +44,7 @@ async fn a_producer_killed_in_the_middle_of_its_batches_leaves_no_task_behind_th
     settle(&mut stage).await;
 }
 
-const LINES: usize = 4_000;
+const LINES: usize = 3_000;
 
 #[tokio::test]
 async fn a_batch_through_a_restart_of_the_broker_tells_of_each_line_whether_it_was_confirmed() {
