@@ -3,7 +3,7 @@
 //! The lease only keeps two monitors from doing the same work. That nothing is applied twice does not rest on it, but on
 //! the projection's guarded transaction.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use redis::Script;
 use tokio::{
@@ -13,6 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use warren_runtime::{
+    amqp::session::chain,
     readiness::Latch,
     redis::{Error, Store},
 };
@@ -73,17 +74,20 @@ impl Candidate {
                     self.latch.met();
                     RETRY
                 }
-                failed @ (Ok(Err(_)) | Err(_)) => {
-                    self.latch.missing("Redis does not answer");
-                    if !silent {
-                        warn!(?failed, "Redis does not answer");
-                    }
-                    silent = true;
-                    RETRY
-                }
+                Ok(Err(error)) => self.refused(&chain(&error), &mut silent),
+                Err(_) => self.refused("Redis does not answer", &mut silent),
             };
             drain.run_until_cancelled(sleep(wait)).await;
         }
+    }
+
+    // A Redis that is there and takes nothing, for its disk is full, is another matter than one that is away: say which.
+    fn refused(&self, why: &str, silent: &mut bool) -> Duration {
+        self.latch.missing(why);
+        if !mem::replace(silent, true) {
+            warn!(error = why, "Redis gives no lease");
+        }
+        RETRY
     }
 
     async fn term<F: Future<Output = ()>>(

@@ -36,7 +36,7 @@ async fn settle(stage: &mut Stage) {
 #[tokio::test]
 async fn a_producer_killed_in_the_middle_of_its_batches_leaves_no_task_behind_that_it_holds_a_confirm_for() {
     let mut stage = Stage::set(Size { workers: 2, monitors: 1, producers: 1, rate: 200 }).await;
-    for _ in 0..6 {
+    for _ in 0..5 {
         stage.flow(60).await;
         stage.producers[0].kill();
         stage.tend();
@@ -44,7 +44,7 @@ async fn a_producer_killed_in_the_middle_of_its_batches_leaves_no_task_behind_th
     settle(&mut stage).await;
 }
 
-const LINES: usize = 4_000;
+const LINES: usize = 3_000;
 
 #[tokio::test]
 async fn a_batch_through_a_restart_of_the_broker_tells_of_each_line_whether_it_was_confirmed() {
@@ -84,7 +84,9 @@ async fn a_batch_through_a_restart_of_the_broker_tells_of_each_line_whether_it_w
     assert_eq!(confirmed.len() + refused.len(), LINES, "every line is told of");
     assert_eq!(ended.code(), Some(i32::from(!refused.is_empty())), "the exit code says whether all were confirmed");
     let ledger = Ledger::open(&stage.books.confirmed).expect("the ledger can be opened");
-    confirmed.iter().for_each(|id| ledger.write(id).expect("the ledger takes a line"));
+    for id in &confirmed {
+        ledger.write(id).expect("the ledger takes a line");
+    }
     // The broker's death alone may run a task twice; that is not this test's matter.
     let balance = stage.balance().await;
     balance.assert_even();

@@ -44,7 +44,7 @@ async fn a_projection_that_was_flushed_under_load_equals_one_that_never_lost_any
     let elsewhere = format!("{}/1", stage.stand.redis().strip_suffix("/0").expect("database 0"));
     let flushed = stage.pool.start("warren-monitor", &[], &[("WARREN_REDIS__URL", elsewhere)]).await;
     hand_in_by_the_tap(&stage, "before", 30).await;
-    stage.flow(200).await;
+    stage.flow(150).await;
     until("there is something to lose", RECOVERY, async || {
         let overview = flushed.get("/api/overview").await?;
         if overview["states"]["succeeded"].as_u64() > Some(100) { Ok(()) } else { Err(overview.to_string()) }
@@ -52,7 +52,7 @@ async fn a_projection_that_was_flushed_under_load_equals_one_that_never_lost_any
     .await;
     drop(stage.stand.redis_command_in(1, &["FLUSHDB"]).await);
     hand_in_by_the_tap(&stage, "after", 30).await;
-    stage.flow(200).await;
+    stage.flow(100).await;
     stage.balance().await.assert_even();
     let kept = &stage.monitors[0];
     let states = async |monitor: &Service| Ok::<_, String>(monitor.get("/api/overview").await?["states"].clone());
@@ -71,7 +71,7 @@ async fn a_log_that_is_replaced_by_a_younger_one_is_noticed_and_read() {
     let log = stage.pool.names().log();
     stage.flow(100).await;
     // The first is shorter than what was read of its predecessor, the second longer.
-    for count in [20, 200] {
+    for count in [20, 150] {
         stage.hush().await;
         stage.rest().await;
         stage.monitors.remove(0).process.kill();

@@ -112,13 +112,13 @@ async fn a_full_disk_of_redis_keeps_the_monitors_at_their_place_until_there_is_r
     })
     .await;
     work_on(&mut stage, "Redis's disk is full", Duration::from_secs(3)).await;
-    until("a monitor says that Redis refuses", RECOVERY, async || {
+    until("every monitor says that Redis refuses", RECOVERY, async || {
         let mut said = Vec::new();
         for monitor in &stage.monitors {
             said.push(monitor.get("/ready").await);
         }
         let refused = |said: &Result<_, String>| said.as_ref().is_err_and(|said| said.contains("MISCONF"));
-        if said.iter().any(refused) { Ok(()) } else { Err(said) }
+        if said.iter().all(refused) { Ok(()) } else { Err(said) }
     })
     .await;
     let stays = stage.monitors[0].get("/api/overview").await.expect("what is stored can still be read");
