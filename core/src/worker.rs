@@ -102,30 +102,16 @@ pub enum Health {
     Lost,
 }
 
-/// What a worker's record says of a run of its, whose end is not on record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// It is at it.
-    Runs,
-    /// It is not: it is gone, or says nothing more of it.
-    Over,
-    /// It has not been heard of since.
-    Unknown,
-}
-
 impl WorkerRecord {
-    /// What it says of this run to someone who asked first when the latest heartbeat was that of `asked`. The record of
-    /// the task must be read after this one: a run leaves the heartbeats only when its end is in the log.
-    pub fn sign(&self, task: &TaskId, attempt: Attempt, run: &Run, asked: Option<Timestamp>) -> Sign {
-        match &self.heartbeat {
-            _ if self.stopped.is_some() => Sign::Over,
-            // Another one, and not a later one: a clock may be set back.
-            Some(heartbeat) if Some(heartbeat.at) != asked => {
-                let is_it = |one: &Running| one.task == *task && one.attempt == attempt && one.since == run.started;
-                if heartbeat.running.iter().any(is_it) { Sign::Runs } else { Sign::Over }
-            }
-            Some(_) | None => Sign::Unknown,
-        }
+    /// Whether, by its last word, it may be at this run, whose end is not on record: it says so, or has begun it since. A
+    /// word holds for `patience`. The record of the task must be read after this one: a run leaves the heartbeats only
+    /// when its end is in the log.
+    pub fn may_be_at(&self, task: &TaskId, attempt: Attempt, run: &Run, now: Timestamp, patience: Duration) -> bool {
+        let Some(heartbeat) = self.heartbeat.as_ref().filter(|_| self.stopped.is_none()) else { return false };
+        // Either way: a clock may have been set back since.
+        let age = now.since(heartbeat.at).max(heartbeat.at.since(now));
+        let is_it = |one: &Running| one.task == *task && one.attempt == attempt && one.since == run.started;
+        age <= patience && (run.started >= heartbeat.at || heartbeat.running.iter().any(is_it))
     }
 
     /// Takes a fact in; facts may come in any order and repeatedly.
@@ -214,22 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_heartbeat_tells_whether_a_run_goes_on() {
+    fn the_last_heartbeat_tells_whether_a_run_may_go_on() {
         let (task, kind) = (TaskId::parse("t").unwrap(), Kind::parse("k").unwrap());
-        let run = Run { started: at(500), worker: WorkerId::parse("w").unwrap() };
-        let running = vec![Running { task: task.clone(), kind, attempt: Attempt::FIRST, since: at(500) }];
-        let mut record = WorkerRecord::default();
-        let sign = |record: &WorkerRecord, asked| record.sign(&task, Attempt::FIRST, &run, asked);
-        assert_eq!(sign(&record, None), Sign::Unknown);
-        record.heartbeat(&Heartbeat { running, ..beat(1_000, true, false) });
-        assert_eq!(sign(&record, Some(at(1_000))), Sign::Unknown);
-        assert_eq!(sign(&record, Some(at(900))), Sign::Runs);
-        let another = Run { started: at(501), ..run.clone() };
-        assert_eq!(record.sign(&task, Attempt::FIRST, &another, None), Sign::Over);
-        record.heartbeat(&beat(2_000, true, false));
-        assert_eq!(sign(&record, Some(at(1_000))), Sign::Over);
-        record.goodbye(&Goodbye { worker: run.worker.clone(), at: at(2_100) });
-        assert_eq!(sign(&record, Some(at(2_000))), Sign::Over);
+        let run = Run { started: at(5_000), worker: WorkerId::parse("w").unwrap() };
+        let running = vec![Running { task: task.clone(), kind, attempt: Attempt::FIRST, since: at(5_000) }];
+        let says = |heartbeat: Option<Heartbeat>, stopped: Option<Timestamp>, now: u64| {
+            let record = WorkerRecord { hello: None, heartbeat, stopped };
+            record.may_be_at(&task, Attempt::FIRST, &run, at(now), Duration::from_secs(2))
+        };
+        assert!(!says(None, None, 5_000), "never heard of");
+        let at_it = Some(Heartbeat { running, ..beat(6_000, true, false) });
+        assert!(says(at_it.clone(), None, 8_000));
+        assert!(!says(at_it.clone(), None, 8_001), "silent for too long");
+        assert!(!says(at_it.clone(), None, 3_999), "from before a clock was set back");
+        assert!(!says(at_it, Some(at(6_500)), 7_000), "stopped");
+        assert!(says(Some(beat(4_500, true, false)), None, 5_500), "begun since");
+        assert!(!says(Some(beat(6_000, true, false)), None, 6_500), "over");
     }
 
     #[test]

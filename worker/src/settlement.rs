@@ -25,8 +25,8 @@ use warren_runtime::{
 
 use crate::{patience::Patience, reading::Work};
 
-// A single stay on the ladder; short beside what an attempt takes that outlives a connection.
-const POSTPONED: Duration = Duration::from_millis(6_400);
+// A single stay on the ladder.
+const POSTPONED: Duration = Duration::from_millis(3_200);
 
 /// What becomes of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! not answer, the attempt runs.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,10 +13,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warren_core::{
-    Redelivery, TaskId, Timestamp, WorkerId, consider,
+    Redelivery, TaskId, WorkerId, consider,
     event::Run,
     record::TaskRecord,
-    worker::{Health, Sign, WorkerRecord},
+    worker::{Health, WorkerRecord},
 };
 use warren_runtime::{amqp::session::chain, clock, redis::Store};
 
@@ -121,11 +120,10 @@ impl Suspicion {
     }
 
     // The workers that began it and may have died of it, or what is decided without them. Whoever began it may be at it
-    // still, and only cut off from the broker for a moment: half of the time in which it would count as lost is left
-    // for its next heartbeat to come.
+    // still, and only cut off from the broker for a moment: its last word holds for half of the time after which it
+    // counts as lost. Nothing is held up meanwhile: the delivery rests on the ladder.
     async fn others(&self, work: &Work, connected: Instant, own: Option<&Run>) -> Result<Vec<WorkerId>, Box<Decision>> {
-        let begun = Instant::now();
-        let (mut asked, mut is_over, mut later) = (None, false, Vec::new());
+        let (mut asked, mut later) = (false, Vec::new());
         loop {
             let Some(record) = self.record(&work.id).await else { return Err(Box::new(Decision::Run)) };
             let attempt = record.attempts.get(&work.task.attempt);
@@ -141,38 +139,28 @@ impl Suspicion {
                 Redelivery::Run => Vec::new(),
                 Redelivery::Suspect { runs } => runs,
             };
-            // Those that it bears with it have been waited for.
             let is_settled = |run: &Run| work.task.crashed.contains(&run.worker) || later.contains(run);
             let runs: Vec<_> = runs.into_iter().filter(|run| !is_settled(run)).collect();
             let workers: Vec<_> = runs.iter().map(|run| run.worker.clone()).collect();
-            if is_over || runs.is_empty() || begun.elapsed() > self.lost_after / 2 {
+            if asked || runs.is_empty() {
                 return Ok(workers);
             }
             let Ok(Ok(records)) = timeout(PATIENCE, self.records(&workers)).await else { return Ok(workers) };
-            let heard: BTreeMap<_, _> =
-                workers.iter().cloned().zip(records.iter().map(Option::as_ref).map(last_heartbeat)).collect();
-            let asked = asked.get_or_insert(heard);
             let now = clock::now();
-            let signs = runs.iter().zip(&records).map(|(run, record)| match record {
-                Some(record) if record.health(now, self.lost_after) != Health::Lost => {
-                    let first = asked.get(&run.worker).copied().flatten();
-                    record.sign(&work.id, work.task.attempt, run, first)
-                }
-                Some(_) | None => Sign::Over,
-            });
-            let signs: Vec<_> = signs.collect();
+            let may_go_on = |run: &Run, record: &WorkerRecord| {
+                record.may_be_at(&work.id, work.task.attempt, run, now, self.lost_after / 2)
+            };
+            let known = runs.into_iter().zip(records).filter_map(|(run, record)| Some((run, record?)));
+            let at_it = known.filter(|(run, record)| may_go_on(run, record)).map(|(run, _)| run);
             // Of two that begin at once the earlier goes on, and not neither.
-            let at_it = runs.iter().zip(&signs).filter(|(_, sign)| **sign == Sign::Runs).map(|(run, _)| run);
             let is_later = |run: &Run| own.is_some_and(|own| (own.started, &own.worker) < (run.started, &run.worker));
-            let (yielding, first): (Vec<_>, Vec<_>) = at_it.cloned().partition(is_later);
+            let (yielding, first): (Vec<_>, Vec<_>) = at_it.partition(is_later);
             if !first.is_empty() {
                 return Err(Box::new(Decision::Later));
             }
             later.extend(yielding);
-            is_over = !signs.contains(&Sign::Unknown);
-            if !is_over && self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await.is_none() {
-                return Ok(workers);
-            }
+            // The task's record once more, for it must be read after the workers'.
+            asked = true;
         }
     }
 
@@ -222,8 +210,4 @@ impl Suspicion {
         let texts: Vec<Option<Vec<u8>>> = self.store.shared().hmget(self.store.keys().workers(), &fields).await?;
         Ok(texts.into_iter().map(|text| serde_json::from_slice(&text?).ok()).collect())
     }
-}
-
-fn last_heartbeat(record: Option<&WorkerRecord>) -> Option<Timestamp> {
-    Some(record?.heartbeat.as_ref()?.at)
 }
