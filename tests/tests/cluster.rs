@@ -216,7 +216,11 @@ async fn stage() -> (Arc<Stage>, Vec<Service>) {
         pool.file("counted.sh", &COUNTED.replace("LEDGER", &pool.folder().join("ledger").display().to_string()));
     let handler = |kind: &str| format!("[handlers.{kind}]\ntype = 'command'\ncommand = ['sh', '{script}']\n");
     let file = pool.file("w.toml", &format!("slots = 4\n{}{}", handler("counted"), handler("second_try")));
-    let told = |more: Option<(&'static str, String)>| cluster.variables().into_iter().chain(more).collect::<Vec<_>>();
+    // What is on its way to a leader when that dies may never be confirmed.
+    let soon = ("WARREN_AMQP__CONFIRM_TIMEOUT", "10s".to_owned());
+    let told = |more: Option<(&'static str, String)>| {
+        cluster.variables().into_iter().chain([soon.clone()]).chain(more).collect::<Vec<_>>()
+    };
     let mut workers = Vec::new();
     for _ in 0..2 {
         let variables = told(Some(("WARREN_CONFIG", file.clone())));

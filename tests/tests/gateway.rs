@@ -3,7 +3,12 @@
 use reqwest::Response;
 use serde_json::{Value, json};
 use warren_core::TaskState;
-use warren_tests::{Pool, http::client, pool::Service};
+use warren_tests::{
+    Pool,
+    http::client,
+    pool::{PATIENCE, Service},
+    until,
+};
 
 async fn post(gateway: &Service, body: &Value) -> Response {
     client().post(format!("{}/tasks", gateway.url)).json(body).send().await.expect("the gateway answers")
@@ -24,7 +29,11 @@ async fn one_task_and_many_are_accepted_and_run() {
     assert_eq!(one.json::<Value>().await.unwrap()["id"], "one");
     let task = monitor.task("one", TaskState::Succeeded).await;
     assert_eq!((&task["result"], &task["priority"]), (&json!({"n": 1}), &json!(4)));
-    assert!(task["submitted"].is_string(), "the producer reports its submissions: {task}");
+    until("the producer reports its submissions", PATIENCE, async || {
+        let task = monitor.get("/api/tasks/one").await?;
+        if task["submitted"].is_string() { Ok(()) } else { Err(task.to_string()) }
+    })
+    .await;
 
     let many: Vec<_> = (0..50).map(|n| json!({"kind": "echo", "payload": n})).collect();
     let many = post(&gateway, &json!(many)).await;

@@ -117,7 +117,15 @@ impl Publisher {
             Err(_) => match line {
                 None => Err(PublishError::Disconnected),
                 Some(line) if *line.blocked.borrow() => Err(PublishError::Blocked),
-                Some(_) => Err(PublishError::TimedOut(self.timeout)),
+                Some(line) => {
+                    // A node of a cluster may keep sending what comes by this channel to a leader that is dead (seen with
+                    // RabbitMQ 3.10): a new one asks who leads now.
+                    if line.channel.status().connected() {
+                        tracing::warn!(waited = ?self.timeout, key = %message.key, "a publish was not confirmed: connecting anew");
+                        self.broken.notify_one();
+                    }
+                    Err(PublishError::TimedOut(self.timeout))
+                }
             },
         }
     }
