@@ -61,10 +61,12 @@ fn loads<T: DeserializeOwned + Validate>(file: &File, variables: &[(String, Stri
     let sources = sources.flag(STRANGER, Some("1"));
     let text = load::<T>(&sources).err().expect("an unknown key is refused").to_string();
     let known = read.err().unwrap_or_default();
-    if known.is_empty() || known.contains(": unknown key") {
+    // A file that is no TOML is all that is told, with the line of it that is not.
+    if known.is_empty() || (known.contains(": unknown key") && !known.contains("TOML parse error")) {
         assert!(text.contains(STRANGER), "{text}");
     }
-    for line in known.lines().filter(|line| !line.contains(STRANGER)) {
+    // A list goes as a whole with the first mistake in it, whichever that is.
+    for line in known.lines().filter(|line| !line.contains(STRANGER) && !line.contains('[')) {
         assert!(text.contains(line), "{line:?} is missing in {text:?}");
     }
     assert!(known.lines().skip(1).all(|line| !line.trim().is_empty()) || known.contains("TOML"), "{known:?}");

