@@ -33,9 +33,9 @@ type Repair = (usize, u8);
 fn find(frame: &[u8]) -> Option<Vec<Repair>> {
     let (&END, payload) = frame.split_last()? else { return None };
     let mut reader = Reader { frame: payload, at: HEAD, repairs: Vec::new() };
-    match payload.first()? {
-        &METHOD => reader.method()?,
-        &CONTENT_HEADER => reader.content_header()?,
+    match *payload.first()? {
+        METHOD => reader.method()?,
+        CONTENT_HEADER => reader.content_header()?,
         _ => return None,
     }
     (reader.at == payload.len()).then_some(reader.repairs)
@@ -152,7 +152,12 @@ impl Reader<'_> {
         let length = self.octet()?;
         let mut at = self.at;
         self.skip(length.into())?;
-        for chunk in self.frame[at..self.at].utf8_chunks() {
+        let text = &self.frame[at..self.at];
+        // Nearly always, and told in half the time.
+        if str::from_utf8(text).is_ok() {
+            return Some(());
+        }
+        for chunk in text.utf8_chunks() {
             let bad = at + chunk.valid().len();
             at = bad + chunk.invalid().len();
             self.repairs.extend((bad..at).map(|at| (at, REPLACEMENT)));

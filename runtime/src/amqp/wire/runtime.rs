@@ -51,10 +51,10 @@ pub async fn connect(
 
 // As lapin tells them apart itself.
 fn failure(error: io::Error, runtime: &TokioRuntime) -> lapin::Error {
-    match runtime.is_runtime_shutdown_error(&error) {
-        true => ErrorKind::RuntimeShutdownError(Arc::new(error)).into(),
-        false => error.into(),
+    if runtime.is_runtime_shutdown_error(&error) {
+        return ErrorKind::RuntimeShutdownError(Arc::new(error)).into();
     }
+    error.into()
 }
 
 /// tokio's runtime, with our streams.
