@@ -7,7 +7,6 @@ use lapin::{
     Channel, Connection, ConnectionProperties, Event,
     options::{BasicQosOptions, ConfirmSelectOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
-    runtime,
     tcp::OwnedTLSConfig,
 };
 use tokio::{
@@ -22,6 +21,7 @@ use super::{
     Config,
     node::{Node, Turns},
     session::chain,
+    wire,
 };
 use crate::clock;
 
@@ -157,9 +157,7 @@ impl Connector {
         let tls = OwnedTLSConfig { identity: None, cert_chain };
         let name = format!("{} {purpose}", self.process);
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
-        let runtime = runtime::default_runtime().map_err(|error| Error::Address(error.to_string()))?;
-        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
-        let connecting = timeout(patience, connecting).await;
+        let connecting = timeout(patience, wire::connect(uri, properties, tls)).await;
         let connection = connecting.map_err(|_| Error::ConnectTimeout { node: node.to_string(), patience })?;
         let connection = connection.map_err(Error::broker(format!("connect to the broker at {node}")))?;
         Ok(Link::new(connection, node.clone(), turn))

@@ -11,6 +11,7 @@ pub mod publisher;
 pub mod route;
 pub mod session;
 pub mod topology;
+mod wire;
 
 pub use address::Config;
 pub use connection::{Connector, Error, Link};
