@@ -123,10 +123,12 @@ pub async fn run(seed: u64, length: Duration, size: Size, mut show: impl FnMut(M
     let mut course = Course::default();
     while begun.elapsed() < length || !course.active.is_empty() {
         stage.tend();
-        if let Some(blow) = waiting.next_if(|blow| blow.at <= begun.elapsed()) {
+        course.mend(&mut stage).await;
+        // What is mended late, for another took its time, is not struck again meanwhile.
+        if let Some(blow) = waiting.next_if(|blow| blow.at <= begun.elapsed() && !course.has_broken(blow.fault.part()))
+        {
             course.strike(blow, &mut stage).await;
         }
-        course.mend(&mut stage, false).await;
         course.watch(&stage).await;
         show(Moment {
             elapsed: begun.elapsed(),
@@ -218,15 +220,19 @@ impl Course {
         self.active.push(Active { struck, since, until: Instant::now() + blow.hold, red });
     }
 
-    async fn mend(&mut self, stage: &mut Stage, all: bool) {
-        while let Some(n) = self.active.iter().position(|active| all || active.until <= Instant::now()) {
+    fn has_broken(&self, part: Part) -> bool {
+        self.active.iter().any(|active| active.struck.fault.part() == part)
+    }
+
+    async fn mend(&mut self, stage: &mut Stage) {
+        while let Some(n) = self.active.iter().position(|active| active.until <= Instant::now()) {
             let active = self.active.remove(n);
             let fault = active.struck.fault;
             active.struck.mend(stage).await;
             // A silent peer takes two heartbeats of 2 s to be noticed.
             let noticeable =
                 active.until.elapsed() + Duration::from_millis(ledger::now() - active.since) > Duration::from_secs(7);
-            let alone = !self.active.iter().any(|other| other.struck.fault.part() == Part::Workers);
+            let alone = !self.has_broken(Part::Workers);
             let red = (fault.stops_consumption() && noticeable && alone).then(|| active.red.iter().all(|red| *red));
             if fault.stops_consumption() && alone {
                 self.returning.push((self.aftermaths.len(), Instant::now()));

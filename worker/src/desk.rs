@@ -193,7 +193,7 @@ impl Desk {
     }
 
     // What can kill this worker, or may have killed another, has its start safe in the log before it runs. Other starts
-    // are written along with the next batch.
+    // are written along with the next batch: a backlog that comes back flagged must not wait for a confirm a task.
     async fn announce(&self, taken: &Taken, work: &Work, run: &Run) -> bool {
         let event = Event::Started(Started {
             task: work.id.clone(),
@@ -206,7 +206,7 @@ impl Desk {
             transient: is_transient(&taken.delivery.properties),
         });
         self.metrics.started(work, run.started);
-        if may_not_be_the_first(taken, work) || !work.assignment.handler.is_isolated() {
+        if !work.assignment.handler.is_isolated() || taken.lane == Lane::Suspects {
             self.settlement.record(&event).await
         } else {
             self.settlement.log.note(&event).await.is_ok()
