@@ -23,6 +23,24 @@ ENV
   rabbitmq_wait "$dir" "$amqp" "$management"
 }
 
+# servers_restart DIR redis|rabbitmq: one of them that has died, with its port and its data. The other may be dead or
+# frozen.
+servers_restart() {
+  local dir amqp management redis
+  dir=$(cd "$1" && pwd)
+  amqp=$(kept_port "$dir" AMQP) management=$(kept_port "$dir" MANAGEMENT) redis=$(kept_port "$dir" REDIS)
+  case $2 in
+    redis)
+      alive "$dir/redis.pid" || redis_spawn "$dir" "$redis"
+      redis_wait "$dir" "$redis"
+      ;;
+    rabbitmq)
+      rabbitmq_alive "$dir" || rabbitmq_spawn "$dir" "$amqp" "$management"
+      rabbitmq_wait "$dir" "$amqp" "$management"
+      ;;
+  esac
+}
+
 # kept_port DIR NAME: the port of the last start.
 kept_port() {
   local port

@@ -267,9 +267,8 @@ impl Struck {
             | Fault::MonitorKilled => {}
             Fault::WorkerKilledDraining => stage.workers[self.chosen].process.kill(),
             Fault::WorkerFrozen => stage.workers[self.chosen].process.thaw(),
-            Fault::BrokerRestarted | Fault::BrokerKilled | Fault::RedisRestarted | Fault::RedisKilled => {
-                drop(stage.stand.restore().await);
-            }
+            Fault::BrokerRestarted | Fault::BrokerKilled => stage.stand.restore_broker().await,
+            Fault::RedisRestarted | Fault::RedisKilled => stage.stand.restore_redis().await,
             Fault::BrokerFrozen => stage.stand.thaw_broker().await,
             Fault::BrokerCut | Fault::BrokerHalfOpen | Fault::BrokerSlow => stage.amqp.set(Wire::Open),
             Fault::MemoryAlarm => stage.stand.clear_alarm(Alarm::Memory).await,

@@ -87,6 +87,16 @@ impl Stand {
         self.script(&["start", self.path()]).await
     }
 
+    /// Starts the broker again, whatever Redis does.
+    pub async fn restore_broker(&self) {
+        self.script(&["restart", self.path(), "rabbitmq"]).await;
+    }
+
+    /// Starts Redis again, whatever the broker does.
+    pub async fn restore_redis(&self) {
+        self.script(&["restart", self.path(), "redis"]).await;
+    }
+
     /// The broker dies at once, as by a power cut.
     pub async fn kill_broker(&self) {
         self.script(&["signal", self.path(), "KILL"]).await;
