@@ -1,12 +1,8 @@
 //! The books of a run: what was confirmed, against what became of it by the ledger, by the broker and by the projection.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use lapin::options::BasicGetOptions;
-use serde_json::Value;
 use warren_core::{QueueName, TaskState};
 
 use crate::{
@@ -14,6 +10,7 @@ use crate::{
     broker::header,
     ledger::{self, Executions},
     pool::Service,
+    projection,
 };
 
 // How long the way of an end into the record may take, in milliseconds.
@@ -88,7 +85,7 @@ impl Books {
     pub async fn balance(&self, pool: &Pool, broker: &Broker, monitor: &Service) -> Balance {
         let dead = dead_letters(broker, &pool.names().dead(&QueueName::default())).await;
         let executions = ledger::executions(&self.executions);
-        let projected = projected(monitor).await;
+        let projected = projection::states(monitor).await;
         let mut balance = Balance { duplicates: duplicates(&executions), ..Balance::default() };
         for task in ledger::confirmed(&self.confirmed) {
             balance.confirmed += 1;
@@ -160,31 +157,10 @@ fn duplicates(executions: &Executions) -> Vec<Duplicate> {
 async fn dead_letters(broker: &Broker, queue: &str) -> BTreeMap<String, String> {
     let channel = broker.channel().await;
     let mut letters = BTreeMap::new();
-    while let Ok(Some(letter)) = channel.basic_get(queue.into(), BasicGetOptions::default()).await {
+    while let Some(letter) = channel.basic_get(queue.into(), BasicGetOptions::default()).await.expect("a dead letter") {
         let id = letter.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
         letters.insert(id, header(&letter, "warren-reason").unwrap_or_default());
     }
     drop(channel.close(200, "browsed".into()).await);
     letters
-}
-
-/// What a monitor says of each task.
-pub async fn projected(monitor: &Service) -> BTreeMap<String, String> {
-    let (mut states, mut cursor) = (BTreeMap::new(), String::new());
-    loop {
-        let page = monitor.get(&format!("/api/tasks?limit=500{cursor}")).await.expect("a page of tasks");
-        for task in page["tasks"].as_array().expect("a list of tasks") {
-            let text = |field: &str| task[field].as_str().unwrap_or_default().to_owned();
-            states.insert(text("id"), text("state"));
-        }
-        let Value::String(next) = &page["next"] else { return states };
-        cursor = format!("&cursor={next}");
-    }
-}
-
-/// The tasks of which two projections say different things.
-pub fn differences(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<String> {
-    let tasks: BTreeSet<_> = one.keys().chain(other.keys()).collect();
-    let differing = tasks.into_iter().filter(|task| one.get(*task) != other.get(*task));
-    differing.map(|task| format!("{task}: {:?}, {:?}", one.get(task), other.get(task))).collect()
 }

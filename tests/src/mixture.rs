@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::{
     Stage,
-    books::{self, Balance, Duplicate},
+    books::{Balance, Duplicate},
     fault::{Fault, Part, Struck},
-    ledger,
+    ledger, projection,
     stage::Size,
 };
 
@@ -139,7 +139,7 @@ pub async fn run(seed: u64, length: Duration, size: Size, mut show: impl FnMut(M
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let balance = stage.balance().await;
-    let before = books::projected(&stage.monitors[0]).await;
+    let before = projection::states(&stage.monitors[0]).await;
     stage.stand.redis_command(&["FLUSHALL"]).await;
     let rebuilt_otherwise = rebuilt(&mut stage, &before).await;
     let executions = ledger::executions(stage.ledger());
@@ -263,7 +263,7 @@ async fn rebuilt(stage: &mut Stage, before: &std::collections::BTreeMap<String, 
     let begun = Instant::now();
     loop {
         stage.tend();
-        let differing = books::differences(before, &books::projected(&stage.monitors[0]).await);
+        let differing = projection::differences(before, &projection::states(&stage.monitors[0]).await);
         if differing.is_empty() || begun.elapsed() > Duration::from_mins(2) {
             return differing;
         }

@@ -1,6 +1,6 @@
 //! Everything that a monitor says of its tasks: to hold it against itself, and against another monitor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -17,6 +17,19 @@ pub async fn tasks(monitor: &Service) -> BTreeMap<String, Value> {
         let Value::String(next) = &page["next"] else { return tasks };
         cursor = format!("&cursor={next}");
     }
+}
+
+/// The state of each task.
+pub async fn states(monitor: &Service) -> BTreeMap<String, String> {
+    let state = |task: &Value| task["state"].as_str().expect("a task has a state").to_owned();
+    tasks(monitor).await.iter().map(|(id, task)| (id.clone(), state(task))).collect()
+}
+
+/// The tasks of which two projections say different things.
+pub fn differences(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<String> {
+    let tasks: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    let differing = tasks.into_iter().filter(|task| one.get(*task) != other.get(*task));
+    differing.map(|task| format!("{task}: {:?}, {:?}", one.get(task), other.get(task))).collect()
 }
 
 /// Where the counters, which are kept by adding and taking away, are not what counting the tasks one by one comes to.
@@ -42,7 +55,7 @@ pub async fn miscounts(monitor: &Service) -> Vec<String> {
     for queue in overview["queues"].as_array().expect("a list of queues") {
         hear(&format!("queue {}", queue["queue"].as_str().expect("a name")), &queue["states"]);
     }
-    let places: std::collections::BTreeSet<_> = counted.keys().chain(said.keys()).collect();
+    let places: BTreeSet<_> = counted.keys().chain(said.keys()).collect();
     let wrong = places.into_iter().filter(|place| counted.get(place) != said.get(place));
     wrong.map(|place| format!("{place:?}: {:?} tasks, shown as {:?}", counted.get(place), said.get(place))).collect()
 }

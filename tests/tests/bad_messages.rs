@@ -11,10 +11,9 @@ use lapin::{
 use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool,
-    books::projected,
     broker::{header, message},
     pool::{PATIENCE, Service},
-    until,
+    projection, until,
 };
 
 /// A message, and what becomes of it: run, or buried with an error that begins so.
@@ -155,7 +154,7 @@ async fn balanced(cases: &[Case], broker: &Broker, pool: &Pool, monitor: &Servic
             (_, found) => panic!("{}: {} dead letters", case.name, found.len()),
         }
     }
-    let projected = projected(monitor).await;
+    let projected = projection::states(monitor).await;
     assert_eq!(projected.len(), cases.len() + good, "each is shown once");
     for queue in [pool.queue(), pool.names().tap()] {
         until(&format!("{queue} is empty"), PATIENCE, async || match broker.depth(&queue).await {

@@ -8,10 +8,9 @@ use lapin::{message::Delivery, options::BasicGetOptions};
 use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool,
-    books::projected,
     broker::{header, message},
     pool::PATIENCE,
-    servers, until,
+    projection, servers, until,
 };
 
 const PUBLISH: &str = r#"
@@ -98,7 +97,7 @@ async fn are_borne(pool: &Pool, exchange: &str, key: &str) {
     let letters = letters(&broker, pool).await;
     let said: Vec<_> = letters.iter().map(|letter| header(letter, "warren-error").unwrap_or_default()).collect();
     assert!(matches!(&said[..], [error] if error.starts_with("type: ") && error.contains("ech?")), "{said:?}");
-    let mut shown: Vec<_> = projected(&monitor).await.into_keys().collect();
+    let mut shown: Vec<_> = projection::states(&monitor).await.into_keys().collect();
     let mut expected: Vec<_> = RUN.iter().chain(&["kind"]).map(ToString::to_string).collect();
     shown.sort();
     expected.sort();
