@@ -3,11 +3,18 @@
 //! The loop holds the connection; any number of cheap handles publish through it. Nothing is handed to the client
 //! library while the broker blocks the connection, for there it would wait without bound.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use lapin::{Channel, Confirmation, options::BasicPublishOptions};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,6 +26,7 @@ use crate::readiness::Latch;
 
 // The client library walks all that is pending when the broker confirms many at once: a larger window costs more.
 const WINDOW: usize = 1_000;
+const STALE_AFTER: Duration = Duration::from_secs(3);
 
 /// The largest body that every supported broker takes (RabbitMQ 4.0 release notes).
 pub const LARGEST_BODY: usize = 16 << 20;
@@ -68,14 +76,38 @@ pub struct Publisher {
     current: watch::Receiver<Option<Line>>,
     window: Arc<Semaphore>,
     broken: Arc<Notify>,
+    stale: Arc<Notify>,
     missing: Arc<Notify>,
     timeout: Duration,
 }
 
+// A node of a cluster may go on sending what comes by a channel to a queue's leader that is dead, or refuse it for that
+// queue as if it were full, for as long as the channel lives (seen with RabbitMQ 3.10). A new channel asks who leads now.
 #[derive(Debug, Clone)]
 struct Line {
     channel: Channel,
     blocked: watch::Receiver<bool>,
+    // Since when a queue has refused everything that came by this channel.
+    refused: Arc<Mutex<HashMap<String, Instant>>>,
+}
+
+impl Line {
+    fn new(channel: Channel, blocked: watch::Receiver<bool>) -> Self {
+        Self { channel, blocked, refused: Arc::default() }
+    }
+
+    fn took(&self, queue: &str) {
+        self.refusals().remove(queue);
+    }
+
+    // Whether it has done so for a while.
+    fn refused(&self, queue: &str) -> bool {
+        self.refusals().entry(queue.to_owned()).or_insert_with(Instant::now).elapsed() > STALE_AFTER
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.refused.lock().expect("nobody panics while looking at a clock")
+    }
 }
 
 /// The component behind the handles.
@@ -84,6 +116,7 @@ pub struct PublisherLoop {
     connector: Connector,
     current: watch::Sender<Option<Line>>,
     broken: Arc<Notify>,
+    stale: Arc<Notify>,
     latch: Option<Latch>,
 }
 
@@ -92,10 +125,11 @@ impl Publisher {
     pub fn new(connector: Connector, latch: Option<Latch>) -> (PublisherLoop, Self) {
         let timeout = connector.config().confirm_timeout;
         let (sender, current) = watch::channel(None);
-        let broken = Arc::new(Notify::new());
+        let (broken, stale) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let window = Arc::new(Semaphore::new(WINDOW));
-        let publisher = Self { current, window, broken: broken.clone(), missing: Arc::default(), timeout };
-        (PublisherLoop { connector, current: sender, broken, latch }, publisher)
+        let missing = Arc::default();
+        let publisher = Self { current, window, broken: broken.clone(), stale: stale.clone(), missing, timeout };
+        (PublisherLoop { connector, current: sender, broken, stale, latch }, publisher)
     }
 
     /// Publishes one message, and returns when the broker has confirmed and routed it.
@@ -112,21 +146,23 @@ impl Publisher {
             found.blocked.wait_for(|blocked| !blocked).await.map_err(|_| PublishError::Disconnected)?;
             self.send(&found.channel, message).await
         };
-        match tokio::time::timeout(self.timeout, attempt).await {
-            Ok(result) => result,
-            Err(_) => match line {
-                None => Err(PublishError::Disconnected),
-                Some(line) if *line.blocked.borrow() => Err(PublishError::Blocked),
-                Some(line) => {
-                    // A node of a cluster may keep sending what comes by this channel to a leader that is dead (seen with
-                    // RabbitMQ 3.10): a new one asks who leads now.
-                    if line.channel.status().connected() {
-                        tracing::warn!(waited = ?self.timeout, key = %message.key, "a publish was not confirmed: connecting anew");
-                        self.broken.notify_one();
-                    }
-                    Err(PublishError::TimedOut(self.timeout))
+        let result = tokio::time::timeout(self.timeout, attempt).await;
+        let Some(line) = line else { return result.unwrap_or(Err(PublishError::Disconnected)) };
+        let key = message.key.as_str();
+        match result {
+            Ok(result) => {
+                match result {
+                    Ok(()) => line.took(key),
+                    Err(PublishError::Nacked { .. }) if line.refused(key) => self.stale.notify_one(),
+                    Err(_) => {}
                 }
-            },
+                result
+            }
+            Err(_) if *line.blocked.borrow() => Err(PublishError::Blocked),
+            Err(_) => {
+                self.stale.notify_one();
+                Err(PublishError::TimedOut(self.timeout))
+            }
         }
     }
 
@@ -190,7 +226,18 @@ impl PublisherLoop {
         // What broke the last channel says nothing of this one.
         let _: Option<()> = self.broken.notified().now_or_never();
         let mut blocked = link.blocked();
-        self.current.send_replace(Some(Line { channel, blocked: blocked.clone() }));
+        self.current.send_replace(Some(Line::new(channel, blocked.clone())));
+        // What is on its way by the last channel keeps that until it is told.
+        let renewing = async {
+            loop {
+                self.stale.notified().await;
+                tracing::debug!("publishing on a new channel");
+                match link.publishing_channel().await {
+                    Ok(channel) => drop(self.current.send_replace(Some(Line::new(channel, link.blocked())))),
+                    Err(error) => return error,
+                }
+            }
+        };
         let readiness = async {
             loop {
                 let is_blocked = *blocked.borrow_and_update();
@@ -204,6 +251,7 @@ impl PublisherLoop {
             () = self.broken.notified() => Err(Error::ChannelClosed),
             error = link.broken() => Err(error),
             () = stop.cancelled() => Ok(()),
+            error = renewing => Err(error),
             () = readiness => Ok(()),
         }
     }
