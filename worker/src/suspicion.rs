@@ -22,7 +22,7 @@ use warren_runtime::{amqp::session::chain, clock, redis::Store};
 
 use crate::{lanes::Lane, reading::Work};
 
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 const BETWEEN_RECORDS: Duration = Duration::from_millis(10);
 // After the record was waited for in vain, nothing is held up by it for this long.
