@@ -1,6 +1,6 @@
 //! Faults in random mixture, by a seed that repeats them: what strikes when and for how long is drawn before the run.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use fastrand::Rng;
 use tokio::time::Instant;
@@ -259,7 +259,7 @@ impl Course {
     }
 }
 
-async fn rebuilt(stage: &mut Stage, before: &std::collections::BTreeMap<String, String>) -> Vec<String> {
+async fn rebuilt(stage: &mut Stage, before: &BTreeMap<String, String>) -> Vec<String> {
     let begun = Instant::now();
     loop {
         stage.tend();
@@ -271,7 +271,7 @@ async fn rebuilt(stage: &mut Stage, before: &std::collections::BTreeMap<String, 
     }
 }
 
-fn count(runs: &std::collections::BTreeMap<u32, Vec<ledger::Execution>>) -> usize {
+fn count(runs: &BTreeMap<u32, Vec<ledger::Execution>>) -> usize {
     runs.values().map(Vec::len).sum()
 }
 

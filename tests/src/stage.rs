@@ -4,6 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 use warren_core::QueueName;
 
 use crate::{
@@ -125,10 +126,10 @@ impl Stage {
 
     /// Tends the pool for this long.
     pub async fn tend_for(&mut self, time: Duration) {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         while begun.elapsed() < time {
             self.tend();
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -139,7 +140,7 @@ impl Stage {
 
     /// Waits until every worker and every monitor is ready, while tending them.
     pub async fn ready(&mut self, patience: Duration) {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         loop {
             self.tend();
             let all = self.workers.iter().chain(&self.monitors);
@@ -149,7 +150,7 @@ impl Stage {
                 return;
             }
             assert!(begun.elapsed() < patience, "not ready within {patience:?}: {red:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -174,11 +175,11 @@ impl Stage {
     /// Waits until this many more tasks are confirmed and this many more lines are in the ledger, while tending.
     pub async fn flow(&mut self, count: usize) {
         let aims = (self.confirmed() + count, self.lines() + count);
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         while self.confirmed() < aims.0 || self.lines() < aims.1 {
             self.tend();
             assert!(begun.elapsed() < UNTIL_REST, "nothing flows: {} of {aims:?}", self.confirmed());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -192,7 +193,7 @@ impl Stage {
     }
 
     /// The peaks of the resident sizes so far, in KiB: of the workers, and of the monitors.
-    pub fn peaks(&mut self) -> (u64, u64) {
+    pub fn peaks(&self) -> (u64, u64) {
         let peak = |services: &[Service]| services.iter().filter_map(|s| s.process.peak()).max().unwrap_or(0);
         (peak(&self.workers), peak(&self.monitors))
     }
@@ -206,7 +207,7 @@ impl Stage {
     pub async fn rest(&mut self) {
         let names = self.pool.names();
         let (log, dead) = (names.log(), names.dead(&QueueName::default()));
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         loop {
             self.tend();
             let queues =
@@ -222,14 +223,14 @@ impl Stage {
             assert!(begun.elapsed() < UNTIL_REST, "not at rest: {full:?}");
         }
         // A disagreement at the end of this is for the books to name, not to wait for.
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(30) {
             let overview = self.overview().await.unwrap_or_default();
             let open = ["queued", "delayed", "running"].map(|state| overview["states"][state].as_u64());
             if open == [Some(0); 3] && overview["lag_seconds"].as_f64().is_some_and(|lag| lag < 1.0) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     }
 

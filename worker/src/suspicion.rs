@@ -179,7 +179,7 @@ impl Suspicion {
     // is it worth waiting until the fate of each is known.
     async fn count(&self, suspects: Vec<WorkerId>) -> Decision {
         // The clock may be set back meanwhile.
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         while suspects.len() >= self.crashes {
             let fates = match self.fates(&suspects).await {
                 Ok(fates) => fates,
