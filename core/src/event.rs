@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Kind, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId, depth,
+    Attempt, Kind, OrderId, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    command::Order,
+    depth,
     worker::{Heartbeat, Hello},
 };
 
@@ -60,8 +62,14 @@ pub enum Event {
     Ended(Ended),
     /// A task became a dead letter without (another) attempt.
     Buried(Buried),
+    /// A cancelled task was taken off its queue or the ladder, and will not be started.
+    Withdrawn(Withdrawn),
     /// A foreign message named a queue that does not exist.
     Unrouted(Unrouted),
+    /// An operator gave an order, and the command log has it.
+    Ordered(Order),
+    /// An order could not be carried out.
+    Declined(Declined),
     /// A worker is there.
     WorkerStarted(Hello),
     /// A worker is still there.
@@ -244,6 +252,31 @@ pub struct Buried {
     pub error: String,
 }
 
+/// See [`Event::Withdrawn`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// The attempt that will not be made.
+    pub attempt: Attempt,
+}
+
+/// See [`Event::Declined`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Declined {
+    /// The order.
+    pub order: OrderId,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// Why, for people.
+    pub why: String,
+}
+
 /// See [`Event::Unrouted`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unrouted {
@@ -277,7 +310,10 @@ impl Event {
             Self::Returned(e) => Some(&e.task),
             Self::Ended(e) => Some(&e.task),
             Self::Buried(e) => Some(&e.task),
-            Self::Unrouted(_)
+            Self::Withdrawn(e) => Some(&e.task),
+            Self::Ordered(order) => order.task(),
+            Self::Declined(_)
+            | Self::Unrouted(_)
             | Self::WorkerStarted(_)
             | Self::Heartbeat(_)
             | Self::WorkerStopped(_)

@@ -36,6 +36,22 @@ name_type!(
     |text| (1..=120).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 );
 
+name_type!(
+    /// One order of an operator.
+    OrderId,
+    "order id",
+    "1 to 64 characters of A-Z a-z 0-9 . _ -",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+);
+
+name_type!(
+    /// Who acted: the name under which somebody came, for the audit trail.
+    Operator,
+    "name",
+    "1 to 100 characters without control characters",
+    |text| (1..=100).contains(&text.len()) && !text.chars().any(char::is_control)
+);
+
 impl Default for QueueName {
     /// The queue that is meant when none is named.
     fn default() -> Self {

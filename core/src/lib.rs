@@ -12,6 +12,9 @@ mod priority;
 mod redelivery;
 mod time;
 
+// Bytes as text.
+pub mod base64;
+
 // The message contract and what it asks for.
 pub mod header;
 pub mod message;
@@ -33,11 +36,14 @@ mod standing;
 mod state;
 pub mod worker;
 
+// What operators wish.
+pub mod command;
+
 // What is wrong.
 pub mod finding;
 
 pub use attempt::Attempt;
-pub use identity::{Kind, QueueName, TaskId, WorkerId};
+pub use identity::{Kind, Operator, OrderId, QueueName, TaskId, WorkerId};
 pub use name::InvalidName;
 pub use outcome::{Outcome, Output};
 pub use priority::Priority;

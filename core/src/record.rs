@@ -13,13 +13,18 @@ use serde_json::Value;
 
 use crate::{
     Attempt, Outcome, Reason, Timestamp, Verdict, WorkerId,
-    event::{About, Buried, Deferred, Ended, Event, Progressed, Released, Returned, Run, Started, Submitted},
+    command::{Command, Order},
+    event::{
+        About, Buried, Deferred, Ended, Event, Progressed, Released, Returned, Run, Started, Submitted, Withdrawn,
+    },
 };
 
 // A task may have a million attempts; the first and the latest hundred are kept.
 const ATTEMPTS_KEPT: usize = 100;
 // Every lost connection may add a run; the first and the latest ten are kept.
 const RUNS_KEPT: usize = 10;
+// The latest so many orders are kept.
+const ORDERS_KEPT: usize = 20;
 
 /// Everything known of one task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +44,12 @@ pub struct TaskRecord {
     /// Its attempts.
     #[serde(rename = "a", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempts: BTreeMap<Attempt, AttemptRecord>,
+    /// The latest order to cancel it.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Order>,
+    /// What operators ordered, the oldest first.
+    #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Order>,
 }
 
 /// How a task was handed in.
@@ -73,6 +84,9 @@ pub struct AttemptRecord {
     /// Why it was never made.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub buried: Option<Burial>,
+    /// When it was taken off its queue or the ladder, for the task was cancelled: the earliest word counts.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Timestamp>,
 }
 
 /// What is known of one run of an attempt.
@@ -161,7 +175,10 @@ impl TaskRecord {
             Event::Returned(e) => self.returned(e),
             Event::Ended(e) => self.ended(e),
             Event::Buried(e) => self.buried(e),
-            Event::Unrouted(_)
+            Event::Withdrawn(e) => self.withdrawn(e),
+            Event::Ordered(order) => self.ordered(order),
+            Event::Declined(_)
+            | Event::Unrouted(_)
             | Event::WorkerStarted(_)
             | Event::Heartbeat(_)
             | Event::WorkerStopped(_)
@@ -257,6 +274,26 @@ impl TaskRecord {
         let attempt = self.attempt(e.attempt);
         if attempt.buried.as_ref().is_none_or(|known| burial < *known) {
             attempt.buried = Some(burial);
+        }
+    }
+
+    fn withdrawn(&mut self, e: &Withdrawn) {
+        self.describe(e.at, &e.about);
+        let attempt = self.attempt(e.attempt);
+        attempt.withdrawn = Some(attempt.withdrawn.map_or(e.at, |known| known.min(e.at)));
+    }
+
+    fn ordered(&mut self, order: &Order) {
+        let place = |order: &Order| (order.at, order.id.clone());
+        if matches!(order.command, Command::Cancel { .. })
+            && self.cancel.as_ref().is_none_or(|known| place(known) < place(order))
+        {
+            self.cancel = Some(order.clone());
+        }
+        if let Err(index) = self.orders.binary_search_by_key(&place(order), place) {
+            self.orders.insert(index, order.clone());
+            let surplus = self.orders.len().saturating_sub(ORDERS_KEPT);
+            self.orders.drain(..surplus);
         }
     }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Kind, Priority, QueueName, TaskId, TaskState, WorkerId};
+use crate::{Kind, Operator, OrderId, Priority, QueueName, TaskId, TaskState, WorkerId};
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -72,6 +72,20 @@ fn buried(n: u32, millis: u64, reason: Reason) -> Event {
     Event::Buried(Buried { task: task(), at: at(millis), about: about(), attempt, reason, error: "bad".into() })
 }
 
+fn ordered(millis: u64, command: Command) -> Event {
+    let id = OrderId::parse(&format!("{millis}-{}", command.name())).unwrap();
+    Event::Ordered(Order { id, at: at(millis), by: Operator::parse("ann").unwrap(), reason: None, command })
+}
+
+fn cancel(millis: u64) -> Event {
+    ordered(millis, Command::Cancel { task: task(), until: at(millis + 999) })
+}
+
+fn withdrawn(n: u32, millis: u64) -> Event {
+    let attempt = Attempt::new(n).unwrap();
+    Event::Withdrawn(Withdrawn { task: task(), at: at(millis), about: about(), attempt })
+}
+
 fn record(events: &[Event]) -> TaskRecord {
     let mut record = TaskRecord::default();
     for event in events {
@@ -98,6 +112,15 @@ fn states_by_table() {
         (vec![ended(1, run("a", 5), 8, Verdict::Cancel)], TaskState::Cancelled, 8),
         (vec![buried(1, 9, Reason::Expired)], TaskState::Expired, 9),
         (vec![buried(1, 9, Reason::Invalid)], TaskState::Dead, 9),
+        (vec![submitted(1, None), cancel(6)], TaskState::Cancelled, 6),
+        (vec![submitted(1, Some(90)), cancel(6)], TaskState::Cancelled, 6),
+        (vec![submitted(1, None), cancel(6), withdrawn(1, 7)], TaskState::Cancelled, 6),
+        (vec![withdrawn(1, 7)], TaskState::Cancelled, 7),
+        (vec![started(1, "a", 5), cancel(6)], TaskState::Running, 5),
+        (vec![started(1, "a", 5), cancel(6), withdrawn(1, 7)], TaskState::Cancelled, 6),
+        (vec![started(1, "a", 5), cancel(6), ended(1, run("a", 5), 8, retry)], TaskState::Cancelled, 6),
+        (vec![started(1, "a", 5), cancel(6), ended(1, run("a", 5), 8, Verdict::Complete)], TaskState::Succeeded, 8),
+        (vec![submitted(1, None), ordered(6, Command::RunNow { task: task() })], TaskState::Queued, 1),
     ] {
         let record = record(&events);
         assert_eq!((record.state(), record.since()), (state, at(since)), "{events:?}");
@@ -119,6 +142,24 @@ fn a_late_outcome_of_an_overtaken_run_is_kept_and_stale() {
     let attempt = &record.attempts[&Attempt::FIRST];
     assert_eq!(attempt.leading().unwrap().run, run("b", 20));
     assert!(attempt.runs.iter().all(|run| run.end.is_some()));
+}
+
+#[test]
+fn a_cancelled_task_is_settled_only_when_nothing_is_left_to_stop() {
+    let waiting = record(&[submitted(1, None), cancel(6)]);
+    assert!(waiting.state() == TaskState::Cancelled && !waiting.is_settled());
+    let retried = Verdict::Retry { due: at(50) };
+    assert!(!record(&[ended(1, run("a", 5), 8, retried), cancel(9)]).is_settled());
+    assert!(record(&[submitted(1, None), cancel(6), withdrawn(1, 9)]).is_settled());
+    assert!(record(&[ended(1, run("a", 5), 8, Verdict::Cancel)]).is_settled());
+}
+
+#[test]
+fn the_number_of_orders_is_bounded() {
+    let events: Vec<_> = (1..=50).map(|n| ordered(n, Command::RunNow { task: task() })).collect();
+    let record = record(&[&[cancel(3)], &events[..]].concat());
+    assert_eq!((record.orders.len(), record.orders[0].at), (ORDERS_KEPT, at(31)));
+    assert_eq!(record.cancel.unwrap().at, at(3));
 }
 
 #[test]
@@ -162,12 +203,14 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Verdict::DeadLetter { reason: Reason::Permanent }),
     ];
     let start = 0_u64..4;
-    (0_u8..7, n, worker, start, 0_u64..9, verdict).prop_map(|(what, n, worker, start, time, verdict)| match what {
+    (0_u8..9, n, worker, start, 0_u64..9, verdict).prop_map(|(what, n, worker, start, time, verdict)| match what {
         0 => submitted(time, (time % 2 == 0).then_some(time * 10)),
         1 => released(n, time),
         2 => started(n, worker, start),
         3 => returned(n, run(worker, start), time),
         4 => buried(n, time, Reason::Expired),
+        6 => cancel(time),
+        7 => withdrawn(n, time),
         5 => {
             let progress = serde_json::json!(time);
             let attempt = Attempt::new(n).unwrap();

@@ -21,7 +21,8 @@ pub enum Redelivery {
         /// Its end.
         end: End,
     },
-    /// It has ended in this way, and the attempt that its verdict asked for is on record: nothing is left to do.
+    /// It has ended in this way, and the attempt that its verdict asked for is on record, or it was withdrawn because the
+    /// task is cancelled: nothing is left to do.
     Over,
     /// Other workers began it and did not end it: it may have killed them.
     Suspect {
@@ -41,6 +42,9 @@ pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redeliv
             return Redelivery::Over;
         }
         return Redelivery::CarryOut { run: run.run.clone(), end };
+    }
+    if known.withdrawn.is_some() {
+        return Redelivery::Over;
     }
     let open = known.runs.iter().filter(|run| run.returned.is_none() && run.run.worker != *me);
     let runs: Vec<_> = open.map(|run| run.run.clone()).collect();

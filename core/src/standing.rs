@@ -45,11 +45,36 @@ pub enum Standing<'a> {
         /// Why.
         burial: &'a Burial,
     },
+    /// Somebody wished that it does not start, and it will not.
+    Withdrawn {
+        /// The attempt that will not be made.
+        attempt: Attempt,
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 impl TaskRecord {
-    /// Where the task stands.
+    /// Where the task stands. An order to cancel it holds from the moment of the order: what waits will not start.
     pub fn standing(&self) -> Standing<'_> {
+        let standing = self.standing_by_attempts();
+        match (standing, self.cancel.as_ref()) {
+            (Standing::Queued { attempt, .. } | Standing::Delayed { attempt, .. }, Some(cancel)) => {
+                Standing::Withdrawn { attempt, since: cancel.at }
+            }
+            (standing, _) => standing,
+        }
+    }
+
+    /// Whether nothing is left in the broker that an order to cancel the task could stop.
+    pub fn is_settled(&self) -> bool {
+        match self.standing_by_attempts() {
+            Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } => false,
+            Standing::Ended { .. } | Standing::Buried { .. } | Standing::Withdrawn { .. } => true,
+        }
+    }
+
+    fn standing_by_attempts(&self) -> Standing<'_> {
         let Some((&attempt, last)) = self.attempts.last_key_value() else {
             return Standing::Queued { attempt: Attempt::FIRST, since: self.submission.as_ref().map(|s| s.at) };
         };
@@ -62,6 +87,10 @@ impl TaskRecord {
         }
         if let Some(burial) = &last.buried {
             return Standing::Buried { attempt, burial };
+        }
+        if let Some(withdrawn) = last.withdrawn {
+            let since = self.cancel.as_ref().map_or(withdrawn, |cancel| cancel.at);
+            return Standing::Withdrawn { attempt, since };
         }
         if let Some(run) = last.runs.iter().rev().find(|run| run.returned.is_none()) {
             return Standing::Running { attempt, run };
@@ -88,6 +117,7 @@ impl TaskRecord {
             },
             Standing::Buried { burial, .. } if burial.reason == Reason::Expired => TaskState::Expired,
             Standing::Buried { .. } => TaskState::Dead,
+            Standing::Withdrawn { .. } => TaskState::Cancelled,
         }
     }
 
@@ -95,7 +125,7 @@ impl TaskRecord {
     pub fn since(&self) -> Timestamp {
         let since = match self.standing() {
             Standing::Queued { since, .. } => since,
-            Standing::Delayed { since, .. } => Some(since),
+            Standing::Delayed { since, .. } | Standing::Withdrawn { since, .. } => Some(since),
             Standing::Running { run, .. } => Some(run.run.started),
             Standing::Ended { end, .. } => Some(end.at),
             Standing::Buried { burial, .. } => Some(burial.at),

@@ -7,6 +7,7 @@
 //!               │  ▲                  │ │ │ │
 //!               │  └──── returned ────┘ │ │ └─ success ─▶ succeeded
 //!               │                       │ └─── cancel ──▶ cancelled
+//!               ├── cancel ─────────────┼─────────────▶ cancelled (from delayed as well)
 //!               ├── refused ────────────┴──── nothing ──▶ dead
 //!               └── too late ───────────────────────────▶ expired
 //! ```

@@ -34,8 +34,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::new(&registry);
 
     let view = api::View::new(&config, &process, store.clone());
-    let server = Server::bind(&config.http, PORT, api::routes(view), readiness, registry).await?;
-    let server = server.with_open(api::page::routes());
+    let routes = api::routes(view).merge(api::page::routes());
+    let server = Server::bind(&config.http, PORT, routes, readiness, registry).await?;
 
     info!(process, version = env!("CARGO_PKG_VERSION"), "starting");
     let connector = Connector::new(config.amqp.clone(), &process);

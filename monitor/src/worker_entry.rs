@@ -56,7 +56,10 @@ impl WorkerEntry {
             | Event::Returned(_)
             | Event::Ended(_)
             | Event::Buried(_)
+            | Event::Withdrawn(_)
             | Event::Unrouted(_)
+            | Event::Ordered(_)
+            | Event::Declined(_)
             | Event::Unknown => return,
         };
         self.received = match reading {

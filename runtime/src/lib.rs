@@ -12,7 +12,8 @@ pub mod clock;
 pub mod http;
 pub mod redis;
 
-// What a process tells of itself.
+// What a process tells of itself, and is told.
+pub mod command_log;
 pub mod event_log;
 pub mod readiness;
 pub mod uplink;

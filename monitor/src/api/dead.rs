@@ -91,7 +91,11 @@ fn letter(task: &TaskId, record: &TaskRecord) -> DeadLetter {
     let mut failures = ends.filter(|end| !matches!(end.outcome, Outcome::Success { .. })).map(|end| end.at);
     let buried = match record.standing() {
         Standing::Buried { burial, .. } => Some(burial.at),
-        Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } | Standing::Ended { .. } => None,
+        Standing::Queued { .. }
+        | Standing::Delayed { .. }
+        | Standing::Running { .. }
+        | Standing::Ended { .. }
+        | Standing::Withdrawn { .. } => None,
     };
     let first = failures.next();
     DeadLetter {

@@ -62,7 +62,7 @@ impl View {
 )]
 struct Description;
 
-/// All routes but the first page; they belong behind the guard.
+/// All routes but the page; they belong behind the guard, as it does.
 pub fn routes(view: View) -> Router {
     Router::new()
         .route("/api/openapi.json", get(async || Json(Description::openapi())))

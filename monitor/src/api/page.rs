@@ -1,4 +1,4 @@
-//! `/`: a plain first page. It holds no data, and so is open; what it shows it asks the API for.
+//! `/`: a plain first page. It holds no data; what it shows it asks the API for.
 
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use warren_runtime::clock;

@@ -96,9 +96,11 @@ pub fn describe(task: &TaskId, record: &TaskRecord) -> TaskView {
         submitted: submission.map(|submission| submission.at.into()),
         due: match record.standing() {
             Standing::Delayed { due, .. } => Some(due.into()),
-            Standing::Queued { .. } | Standing::Running { .. } | Standing::Ended { .. } | Standing::Buried { .. } => {
-                None
-            }
+            Standing::Queued { .. }
+            | Standing::Running { .. }
+            | Standing::Ended { .. }
+            | Standing::Buried { .. }
+            | Standing::Withdrawn { .. } => None,
         },
         deadline: submission.and_then(|submission| submission.deadline).map(Time::from),
         size: submission.map(|submission| submission.size),
@@ -121,7 +123,9 @@ pub fn reason(record: &TaskRecord) -> Option<&'static str> {
             Verdict::Complete | Verdict::Retry { .. } | Verdict::Cancel => None,
         },
         Standing::Buried { burial, .. } => Some(burial.reason.name()),
-        Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } => None,
+        Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } | Standing::Withdrawn { .. } => {
+            None
+        }
     }
 }
 

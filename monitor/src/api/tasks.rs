@@ -91,9 +91,11 @@ fn item(task: &TaskId, record: &TaskRecord) -> TaskItem {
         submitted: record.submission.as_ref().map(|submission| submission.at.into()),
         due: match record.standing() {
             Standing::Delayed { due, .. } => Some(due.into()),
-            Standing::Queued { .. } | Standing::Running { .. } | Standing::Ended { .. } | Standing::Buried { .. } => {
-                None
-            }
+            Standing::Queued { .. }
+            | Standing::Running { .. }
+            | Standing::Ended { .. }
+            | Standing::Buried { .. }
+            | Standing::Withdrawn { .. } => None,
         },
         attempts: started.clone().count(),
         worker: started.next_back().map(|run| run.run.worker.to_string()),

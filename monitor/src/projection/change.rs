@@ -133,7 +133,10 @@ fn worker(event: &Event) -> Option<&WorkerId> {
         | Event::Returned(_)
         | Event::Ended(_)
         | Event::Buried(_)
+        | Event::Withdrawn(_)
         | Event::Unrouted(_)
+        | Event::Ordered(_)
+        | Event::Declined(_)
         | Event::Unknown => None,
     }
 }

@@ -9,10 +9,7 @@ use axum::{
     Router,
     body::Body,
     extract::{self, Request},
-    http::{
-        HeaderMap, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN},
-    },
+    http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -93,7 +90,6 @@ async fn submit(extract::State(state): extract::State<Arc<State>>, request: Requ
 impl State {
     async fn answer(&self, request: Request) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
-        not_from_a_foreign_page(&head.headers)?;
         let _place = self.place(&head.headers).await?;
         let body = read(body, self.limit).await?;
         let tasks = request::parse(&body).map_err(|error| self.refuse(&error))?;
@@ -163,19 +159,6 @@ impl State {
             other => self.refuse(&other).inside(&place),
         }
     }
-}
-
-// A page in somebody's browser may send anything but JSON to any address without being asked whether it may (WHATWG
-// Fetch, "simple" requests). Programs send no Origin, and need not say what they send.
-fn not_from_a_foreign_page(headers: &HeaderMap) -> Result<(), Refusal> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_json =
-        content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if is_json || !headers.contains_key(ORIGIN) {
-        return Ok(());
-    }
-    let detail = "expected the header Content-Type: application/json from a browser";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into())
 }
 
 async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {

@@ -22,6 +22,10 @@ const TAP_MESSAGES: i64 = 100_000;
 const TAP_BYTES: i64 = 256 << 20;
 // Retention drops whole segments: small ones keep close to the limit.
 const LOG_SEGMENT_BYTES: i64 = 64 << 20;
+// All that is in force is stated anew from time to time, so that little of the command log is ever needed.
+const COMMANDS_MAX_AGE: &str = "7D";
+const COMMANDS_BYTES: i64 = 64 << 20;
+const COMMANDS_SEGMENT_BYTES: i64 = 8 << 20;
 // RabbitMQ 4 drops a message after 20 returns unless told otherwise, and 3.10 takes -1 for "at the first return".
 // Crashes are counted by Warren itself, so the broker's limit is put out of reach.
 const DELIVERY_LIMIT: i64 = 1_000_000;
@@ -79,6 +83,11 @@ impl Names {
         self.with("log")
     }
 
+    /// The command log.
+    pub fn commands(&self) -> String {
+        self.with("commands")
+    }
+
     /// A queue of tasks.
     pub fn queue(&self, queue: &QueueName) -> String {
         self.with(&format!("q.{queue}"))
@@ -130,7 +139,7 @@ impl Topology {
         self.profile
     }
 
-    /// Declares what does not depend on any queue: exchanges, the log, the tap, the delay ladder.
+    /// Declares what does not depend on any queue: exchanges, the logs, the tap, the delay ladder.
     pub async fn declare(&self, link: &Link) -> Result<(), Error> {
         let names = &self.names;
         let on = Declaring { channel: link.channel().await? };
@@ -141,6 +150,7 @@ impl Topology {
         on.exchange(&names.tasks(), ExchangeKind::Direct, alternate).await?;
         on.exchange(&names.dead_letters(), ExchangeKind::Direct, FieldTable::default()).await?;
         on.queue(&names.log(), self.log()).await?;
+        on.queue(&names.commands(), commands()).await?;
         on.queue(&names.tap(), self.tap()).await?;
         // All at once: one after the other they are most of what a return takes.
         let levels: Vec<_> = Level::all().map(|level| names.delay(level)).collect();
@@ -207,6 +217,15 @@ impl Topology {
             .insert("x-overflow".into(), text("drop-head"));
         arguments
     }
+}
+
+fn commands() -> FieldTable {
+    table([
+        ("x-queue-type", text("stream")),
+        ("x-max-age", text(COMMANDS_MAX_AGE)),
+        ("x-max-length-bytes", number(COMMANDS_BYTES)),
+        ("x-stream-max-segment-size-bytes", number(COMMANDS_SEGMENT_BYTES)),
+    ])
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {

@@ -1,17 +1,28 @@
-//! Who is let in.
+//! Who is let in, and as whom.
+//!
+//! A caller shows the token as `Authorization: Bearer TOKEN`, or with a name as `Authorization: Basic` (RFC 7617), which
+//! browsers ask for by themselves and then send along with everything, event streams included. The name is taken at its
+//! word: it is for the audit trail, the token for the door.
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, WWW_AUTHENTICATE},
+    },
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use warren_core::{Operator, base64};
 
-use super::Problem;
+use super::{Problem, site};
 use crate::config::Secret;
 
-/// Lets a request pass that shows the token, or every request where there is none.
+const CHALLENGE: &str = r#"Basic realm="warren", charset="UTF-8""#;
+
+/// Lets a request pass that shows the token, or every request where there is none. Handlers find out who acts by the
+/// extension [`Operator`].
 #[derive(Debug, Clone)]
 pub struct Guard {
     token: Option<Secret>,
@@ -28,49 +39,104 @@ impl Guard {
         self.token.is_none()
     }
 
-    /// Stands before these routes.
+    /// Stands before these routes, and keeps other sites from acting through somebody's browser.
     pub fn before(&self, routes: Router) -> Router {
-        routes.layer(middleware::from_fn_with_state(self.clone(), check))
+        routes
+            .layer(middleware::from_fn_with_state(self.clone(), check))
+            .layer(middleware::from_fn(site::keep_out_foreign_pages))
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        shown
-            .and_then(|value| value.split_once(' '))
-            .is_some_and(|(scheme, shown)| scheme.eq_ignore_ascii_case("bearer") && token.matches(shown.trim()))
+    // Whom the request comes from, if it is let in.
+    fn admit(&self, headers: &HeaderMap) -> Option<Operator> {
+        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+        let Some(token) = &self.token else {
+            // A name is welcome where no token is wanted.
+            return Some(
+                shown.and_then(|(scheme, shown)| basic(scheme, shown)).map_or_else(anonymous, |(name, _)| name),
+            );
+        };
+        let (scheme, shown) = shown?;
+        let (name, given) = if scheme.eq_ignore_ascii_case("bearer") {
+            (named("token"), shown.trim().to_owned())
+        } else {
+            basic(scheme, shown)?
+        };
+        token.matches(&given).then_some(name)
     }
 }
 
-async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if guard.admits(request.headers()) {
+async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if let Some(operator) = guard.admit(request.headers()) {
+        request.extensions_mut().insert(operator);
         return next.run(request).await;
     }
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "expected the header Authorization: Bearer with the token");
-    ([("www-authenticate", "Bearer")], problem).into_response()
+    let problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "expected the header Authorization: Bearer with the token, or Basic with a name and the token as password",
+    );
+    ([(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))], problem).into_response()
+}
+
+// RFC 7617, section 2: base64 of name, colon, password; the name holds no colon.
+fn basic(scheme: &str, shown: &str) -> Option<(Operator, String)> {
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(base64::decode(shown.trim())?).ok()?;
+    let (name, password) = text.split_once(':')?;
+    let name = if name.is_empty() { named("token") } else { Operator::parse(name).ok()? };
+    Some((name, password.to_owned()))
+}
+
+fn anonymous() -> Operator {
+    named("anonymous")
+}
+
+fn named(name: &str) -> Operator {
+    Operator::parse(name).expect("the literal is a valid name")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn admitted(guard: &Guard, value: Option<&str>) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+        }
+        guard.admit(&headers).map(|operator| operator.to_string())
+    }
+
     #[test]
     fn admits_by_table() {
         let guard = Guard::new(Some(Secret::new("s3cret")));
-        for (value, admitted) in [
-            (None, false),
-            (Some("s3cret"), false),
-            (Some("Basic s3cret"), false),
-            (Some("Bearer wrong"), false),
-            (Some("Bearer s3cret"), true),
-            (Some("bearer s3cret"), true),
+        let basic = |pair: &str| format!("Basic {}", base64::encode(pair.as_bytes()));
+        for (value, by) in [
+            (None, None),
+            (Some("s3cret".to_owned()), None),
+            (Some("Basic s3cret".to_owned()), None),
+            (Some("Bearer wrong".to_owned()), None),
+            (Some("Bearer s3cret".to_owned()), Some("token")),
+            (Some("bearer s3cret".to_owned()), Some("token")),
+            (Some(basic("ann:s3cret")), Some("ann")),
+            (Some(basic("Zoë:s3cret")), Some("Zoë")),
+            (Some(basic(":s3cret")), Some("token")),
+            (Some(basic("ann:wrong")), None),
+            (Some(basic("ann")), None),
+            (Some(basic("a\nb:s3cret")), None),
+            (Some(basic("s3cret:")), None),
         ] {
-            let mut headers = HeaderMap::new();
-            if let Some(value) = value {
-                headers.insert(AUTHORIZATION, value.parse().unwrap());
-            }
-            assert_eq!(guard.admits(&headers), admitted, "{value:?}");
+            assert_eq!(admitted(&guard, value.as_deref()).as_deref(), by, "{value:?}");
         }
-        assert!(Guard::new(None).admits(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn without_a_token_everybody_is_let_in_and_may_say_who_it_is() {
+        let guard = Guard::new(None);
+        assert_eq!(admitted(&guard, None).as_deref(), Some("anonymous"));
+        assert_eq!(admitted(&guard, Some("Bearer x")).as_deref(), Some("anonymous"));
+        let basic = format!("Basic {}", base64::encode(b"ann:"));
+        assert_eq!(admitted(&guard, Some(&basic)).as_deref(), Some("ann"));
     }
 }

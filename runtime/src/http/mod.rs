@@ -5,6 +5,7 @@ mod health;
 mod metrics;
 mod problem;
 mod server;
+mod site;
 
 pub use guard::Guard;
 pub use health::{ask, routes as health_routes};

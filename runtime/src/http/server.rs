@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Where to listen; by default on the loopback address, at the service's own port.
     pub listen: Option<SocketAddr>,
-    /// What a caller must show (`Authorization: Bearer …`) for everything but health and metrics.
+    /// What a caller must show (`Authorization: Bearer TOKEN`, or `Basic` with any name) for everything but health and metrics.
     pub token: Option<Secret>,
     /// A file that holds the token. It wins over `token`.
     pub token_file: Option<PathBuf>,
@@ -113,12 +113,6 @@ impl Server {
         let metrics = if config.open_metrics { metrics } else { guard.before(metrics) };
         let router = health::routes(readiness).merge(metrics).merge(guard.before(guarded));
         Ok(Self { listener, router })
-    }
-
-    /// Adds routes that everybody may ask for, such as a page that holds no data.
-    #[must_use]
-    pub fn with_open(self, routes: Router) -> Self {
-        Self { router: self.router.merge(routes), ..self }
     }
 
     /// Where it listens.

@@ -13,7 +13,6 @@
 //! What must stay true: a program works on one task at a time; one that was stopped, has died or broke the protocol is
 //! never given another, so no answer can reach the wrong task.
 
-mod base64;
 mod child;
 pub mod lines;
 pub mod protocol;

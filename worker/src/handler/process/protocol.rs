@@ -4,8 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 use warren_core::{Outcome, Output};
 
-use super::base64;
 use crate::handler::Job;
+use warren_core::base64;
 
 // Of a line that is none, an error shows the beginning.
 const SHOWN: usize = 100;
