@@ -1,4 +1,6 @@
-//! The program `warren-monitor`.
+//! The program `warren-monitor`: the service, and a command line that asks it.
+
+mod cli;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -9,7 +11,7 @@ use warren_monitor::{
 };
 use warren_runtime::{config, http, telemetry, tls};
 
-/// Shows every task and worker of a Warren pool, and finds what is wrong.
+/// Shows and steers every task and worker of a Warren pool, and finds what is wrong.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -20,12 +22,14 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the monitor (the default).
     Serve,
     /// Asks the monitor on this machine whether it is ready.
     Health,
+    #[command(flatten)]
+    Ask(cli::Question),
 }
 
 fn main() -> ExitCode {
@@ -38,7 +42,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(arguments.command, config) {
+    let done = match arguments.command {
+        None | Some(Command::Serve) => serve(config),
+        Some(Command::Health) => health(&config),
+        Some(Command::Ask(question)) => return question.ask(&config),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("warren-monitor: {error:#}");
@@ -48,12 +57,12 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(command: Option<Command>, config: Config) -> anyhow::Result<()> {
-    match command {
-        None | Some(Command::Serve) => {
-            telemetry::install(&config.log)?;
-            service::serve(config).await
-        }
-        Some(Command::Health) => http::ask(config.http.address(PORT)).await.map_err(anyhow::Error::msg),
-    }
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::install(&config.log)?;
+    service::serve(config).await
+}
+
+#[tokio::main]
+async fn health(config: &Config) -> anyhow::Result<()> {
+    http::ask(config.http.address(PORT)).await.map_err(anyhow::Error::msg)
 }

@@ -12,10 +12,11 @@ pub mod clock;
 pub mod http;
 pub mod redis;
 
-// What a process tells of itself, and is told.
+// What a process tells of itself and is told, and a program to people.
 pub mod command_log;
 pub mod event_log;
 pub mod readiness;
+pub mod terminal;
 pub mod uplink;
 
 pub use shutdown::Shutdown;

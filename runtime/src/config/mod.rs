@@ -15,7 +15,8 @@ pub use secret::{Secret, SecretError};
 
 const PREFIX: &str = "WARREN_";
 
-// Variables that bear Warren's prefix and are no configuration: what handlers are told, and what scripts use.
+// Variables that bear Warren's prefix and are no configuration: what handlers are told, what scripts use, and where the
+// command line finds its monitor.
 const NOT_CONFIGURATION: [&str; 7] = [
     "WARREN_CONFIG",
     "WARREN_REQUIRE_DOCKER",
@@ -25,7 +26,7 @@ const NOT_CONFIGURATION: [&str; 7] = [
     "WARREN_PRIORITY",
     "WARREN_TIMEOUT_MS",
 ];
-const NOT_CONFIGURATION_PREFIXES: [&str; 3] = ["WARREN_TEST_", "WARREN_SCRIPT_", "WARREN_TASK_"];
+const NOT_CONFIGURATION_PREFIXES: [&str; 4] = ["WARREN_TEST_", "WARREN_SCRIPT_", "WARREN_TASK_", "WARREN_MONITOR_"];
 
 // Sections that several services share: whoever sets one for all of them means no harm to those that have no use for it.
 const SHARED_SECTIONS: [&str; 4] = ["amqp", "redis", "log", "http"];

@@ -63,7 +63,8 @@ impl Config {
         }
     }
 
-    pub(super) fn secret(&self) -> Result<Option<Secret>, crate::config::SecretError> {
+    /// The token, from where it was given; `None` if there is none.
+    pub fn secret(&self) -> Result<Option<Secret>, crate::config::SecretError> {
         match &self.token_file {
             Some(path) => Secret::from_file(path).map(Some),
             None => Ok(self.token.clone()),

@@ -1,0 +1,105 @@
+//! The command line: everything that the monitor's API shows and does, for people and scripts.
+//!
+//! Every command is a client of that API and of nothing else: what it needs is an address and, where one is set, the token.
+
+// How a command speaks with the monitor, and with whoever called it.
+mod client;
+mod connection;
+mod finding;
+mod help;
+mod moment;
+mod output;
+mod paging;
+mod tones;
+mod when;
+
+// What can be looked at.
+mod dead;
+mod overview;
+mod queues;
+mod task;
+mod tasks;
+mod workers;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use warren_monitor::config::Config;
+
+/// What one asks a running monitor.
+#[derive(Debug, Subcommand)]
+pub enum Question {
+    /// The pool at a glance: tasks by state, workers, what is wrong.
+    Overview(overview::Args),
+    /// The queues, with what waits in them and who takes from them.
+    Queues(queues::Args),
+    /// The workers, with what they run.
+    Workers(workers::Args),
+    /// Tasks, newest first.
+    Tasks(Box<tasks::Args>),
+    /// One task, with the timeline of its attempts.
+    Task(task::Args),
+    /// The dead letters.
+    Dead(Box<dead::Args>),
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+enum Failure {
+    /// The command line or the configuration is wrong: exit code 2.
+    Usage(anyhow::Error),
+    /// The monitor did not do it: the exit code says why.
+    Monitor(client::Error),
+    /// Something else went wrong: exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Self::Monitor(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Question {
+    /// Asks, and prints the answer.
+    pub fn ask(self, config: &Config) -> ExitCode {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return failed(1, &error.into()),
+        };
+        match runtime.block_on(self.answer(config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            // Whoever reads the output has seen enough.
+            Err(Failure::Failed(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(Failure::Usage(error)) => failed(2, &error),
+            Err(Failure::Failed(error)) => failed(1, &error),
+            Err(Failure::Monitor(error)) => failed(error.exit_code(), &error.into()),
+        }
+    }
+
+    async fn answer(self, config: &Config) -> Result<(), Failure> {
+        match self {
+            Self::Overview(args) => overview::run(args, config).await,
+            Self::Queues(args) => queues::run(args, config).await,
+            Self::Workers(args) => workers::run(args, config).await,
+            Self::Tasks(args) => tasks::run(*args, config).await,
+            Self::Task(args) => task::run(args, config).await,
+            Self::Dead(args) => dead::run(*args, config).await,
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn failed(code: u8, error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(code)
+}
