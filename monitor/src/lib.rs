@@ -24,6 +24,7 @@ mod worker_entry;
 
 // What everybody may ask.
 mod api;
+mod dashboard;
 mod metrics;
 
 /// What reads the log, the store, the tap and requests: reachable for the fuzz targets alone, and no part of the interface.

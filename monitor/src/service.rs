@@ -16,6 +16,7 @@ use warren_runtime::{
 use crate::{
     api,
     config::{Config, PORT},
+    dashboard,
     duties::Duties,
     leader::Candidate,
     metrics::Metrics,
@@ -34,7 +35,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::new(&registry);
 
     let view = api::View::new(&config, &process, store.clone());
-    let routes = api::routes(view).merge(api::page::routes());
+    let routes = api::routes(view).merge(dashboard::routes());
     let server = Server::bind(&config.http, PORT, routes, readiness, registry).await?;
 
     info!(process, version = env!("CARGO_PKG_VERSION"), "starting");

@@ -7,7 +7,6 @@ mod failure;
 pub(crate) mod filter;
 mod findings;
 mod overview;
-pub mod page;
 pub(crate) mod position;
 mod queues;
 mod scan;
@@ -62,7 +61,7 @@ impl View {
 )]
 struct Description;
 
-/// All routes but the page; they belong behind the guard, as it does.
+/// All routes; they belong behind the guard, as the page does.
 pub fn routes(view: View) -> Router {
     Router::new()
         .route("/api/openapi.json", get(async || Json(Description::openapi())))

@@ -1,0 +1,59 @@
+// The monitor's API. Paths are relative, so that the page works behind a proxy that puts it into a folder.
+
+/** What the monitor said no to, in its own words. */
+export class Problem extends Error {
+  constructor(status, detail, field) {
+    super(detail);
+    this.name = "Problem";
+    this.status = status;
+    this.field = field;
+  }
+}
+
+const PATIENCE_MS = 15_000;
+
+/** GET: the answer, or a `Problem`. */
+export function get(path, signal) {
+  return request(path, { signal: AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), ...(signal ? [signal] : [])]) });
+}
+
+/** The same, but null where the monitor knows nothing of it. */
+export async function find(path, signal) {
+  try {
+    return await get(path, signal);
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null;
+    throw error;
+  }
+}
+
+/** POST of a wish. */
+export function post(path, body) {
+  const signal = AbortSignal.timeout(2 * PATIENCE_MS);
+  return request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+}
+
+async function request(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, error.name === "TimeoutError" ? "the monitor has not answered in time" : "the monitor cannot be reached");
+  }
+  const said = await answer.json().catch(() => null);
+  if (!answer.ok) throw new Problem(answer.status, said?.detail ?? `the monitor answers ${answer.status} ${answer.statusText}`, said?.field);
+  return said;
+}
+
+/** A path with parameters; those without a value are left out. */
+export function path(base, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== "") query.set(name, value);
+  }
+  return query.size ? `${base}?${query}` : base;
+}
+
+/** As a segment of a path. */
+export const segment = encodeURIComponent;
