@@ -39,6 +39,11 @@ pub mod worker;
 // What operators wish.
 pub mod command;
 
+// What is counted.
+pub mod figure;
+pub mod histogram;
+mod span;
+
 // What is wrong.
 pub mod finding;
 
@@ -48,6 +53,7 @@ pub use name::InvalidName;
 pub use outcome::{Outcome, Output};
 pub use priority::Priority;
 pub use redelivery::{Redelivery, consider};
+pub use span::{Span, UnknownSpan};
 pub use standing::Standing;
 pub use state::TaskState;
 pub use time::{InvalidTimestamp, Timestamp};

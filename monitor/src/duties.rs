@@ -13,6 +13,7 @@ use warren_runtime::{
 use crate::{
     config::Config,
     detector::Detector,
+    figures::Sampler,
     metrics::Metrics,
     projection::{Ledger, Probe, Projector},
     queues::Poller,
@@ -50,6 +51,7 @@ impl Duties {
         running.spawn(self.tap().run(stop.clone()));
         running.spawn(self.detector(&probe).run(stop.clone()));
         running.spawn(self.poller().run(stop.clone()));
+        running.spawn(self.sampler().run(stop.clone()));
         running.close();
         probe.run(self.uplink.publisher.clone(), self.topology.names().clone(), stop).await;
         running.wait().await;
@@ -96,5 +98,9 @@ impl Duties {
             store: self.store.clone(),
             metrics: self.metrics.clone(),
         }
+    }
+
+    fn sampler(&self) -> Sampler {
+        Sampler { store: self.store.clone(), lost_after: self.config.lost_after }
     }
 }

@@ -12,6 +12,7 @@ mod leader;
 
 // What the leader does.
 mod detector;
+mod figures;
 mod projection;
 mod queues;
 mod reaper;

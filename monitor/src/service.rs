@@ -35,7 +35,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::new(&registry);
 
     let view = api::View::new(&config, &process, store.clone());
-    let routes = api::routes(view).merge(dashboard::routes());
+    let (live, listening) = api::Live::new(view.clone());
+    let routes = api::routes(view, listening).merge(dashboard::routes());
     let server = Server::bind(&config.http, PORT, routes, readiness, registry).await?;
 
     info!(process, version = env!("CARGO_PKG_VERSION"), "starting");
@@ -49,6 +50,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let silence = CancellationToken::new();
     let serving = TaskTracker::new();
     serving.spawn(server.run(silence.clone()));
+    serving.spawn(live.run(shutdown.drain.clone()));
     serving.spawn(check_eviction(store, shutdown.drain.clone()));
     let signals = TaskTracker::new();
     signals.spawn(listen(shutdown.clone()));

@@ -18,6 +18,11 @@ impl Failure {
         Self(Problem::new(StatusCode::NOT_FOUND, format!("no {what} {id:?} is known")))
     }
 
+    /// The problem, as JSON.
+    pub fn text(&self) -> String {
+        serde_json::to_string(&self.0).expect("a problem is always valid JSON")
+    }
+
     /// Something that is stored cannot be read.
     pub fn unreadable(what: &str, source: &serde_json::Error) -> Self {
         error!(what, %source, "what is stored cannot be read");

@@ -6,10 +6,13 @@ mod dead;
 mod failure;
 pub(crate) mod filter;
 mod findings;
+mod live;
 mod overview;
 pub(crate) mod position;
 mod queues;
+mod rates;
 mod scan;
+mod series;
 mod task;
 mod tasks;
 mod time;
@@ -22,6 +25,8 @@ use axum::{Json, Router, http::StatusCode, routing::get};
 use utoipa::OpenApi;
 use warren_core::QueueName;
 use warren_runtime::{http::Problem, redis::Store};
+
+pub use live::{Listening, Live};
 
 use crate::config::Config;
 
@@ -57,12 +62,14 @@ impl View {
         task::task,
         dead::dead,
         findings::findings,
+        series::series,
+        live::live,
     )
 )]
 struct Description;
 
 /// All routes; they belong behind the guard, as the page does.
-pub fn routes(view: View) -> Router {
+pub fn routes(view: View, listening: Listening) -> Router {
     Router::new()
         .route("/api/openapi.json", get(async || Json(Description::openapi())))
         .route("/api/overview", get(overview::overview))
@@ -73,6 +80,8 @@ pub fn routes(view: View) -> Router {
         .route("/api/tasks/{id}", get(task::task))
         .route("/api/dead", get(dead::dead))
         .route("/api/findings", get(findings::findings))
+        .route("/api/series", get(series::series))
+        .route("/api/live", get(live::live).with_state(listening))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here: see /api/openapi.json"))
         .with_state(view)
 }
@@ -86,7 +95,7 @@ mod tests {
         let description = serde_json::to_value(Description::openapi()).unwrap();
         assert_eq!(description["openapi"], "3.1.0");
         let paths = description["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), 8);
+        assert_eq!(paths.len(), 10);
         for (path, operations) in paths {
             for (status, response) in operations["get"]["responses"].as_object().unwrap() {
                 // OpenAPI demands it, and readers refuse the whole document without it.

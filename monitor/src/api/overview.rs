@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     findings::FindingView,
     queues::{QueueView, States},
+    rates::{Latency, Rates},
     time::Time,
 };
 use crate::status::Status;
@@ -33,6 +34,10 @@ pub struct Overview {
     pub lag_seconds: Option<f64>,
     /// Tasks by state.
     pub states: States,
+    /// How fast tasks come and go.
+    pub rates: Rates,
+    /// How long they take.
+    pub latency: Latency,
     /// Workers by health.
     pub workers: Healths,
     /// Slots of the workers that are there.
@@ -81,33 +86,7 @@ impl Healths {
     responses((status = 200, description = "What is known", body = Overview), (status = 503, description = "Redis does not answer"))
 )]
 pub async fn overview(State(view): State<View>) -> Result<Json<Overview>, Failure> {
-    let now = clock::now();
-    let status = view.status().await?;
-    let queues = view.queues().await?;
-    let mut overview = Overview {
-        namespace: view.namespace.to_string(),
-        at: now.into(),
-        monitor: view.process.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        lag_seconds: status.as_ref().and_then(|status| lag(status, now)),
-        leader: status.map(|status| status.leader),
-        states: view.states().await?,
-        workers: Healths::default(),
-        slots: 0,
-        busy: 0,
-        findings: view.findings().await?,
-        unroutable: queues.unroutable,
-        queues: queues.queues,
-    };
-    for entry in view.workers().await?.values() {
-        let health = entry.health(now, view.lost_after);
-        *overview.workers.of(health) += 1;
-        if !matches!(health, Health::Lost | Health::Stopped) {
-            overview.slots += entry.record.hello.as_ref().map_or(0, |hello| hello.slots.into());
-            overview.busy += entry.record.heartbeat.as_ref().map_or(0, |heartbeat| u64::from(heartbeat.busy));
-        }
-    }
-    Ok(Json(overview))
+    Ok(Json(view.overview().await?))
 }
 
 // A leader that has not spoken for a while is at least that far behind.
@@ -117,6 +96,40 @@ fn lag(status: &Status, now: Timestamp) -> Option<f64> {
 }
 
 impl View {
+    /// The pool as it is now.
+    pub(super) async fn overview(&self) -> Result<Overview, Failure> {
+        let now = clock::now();
+        let status = self.status().await?;
+        let present = self.present(now).await?;
+        let queues = self.queues(&present).await?;
+        let mut overview = Overview {
+            namespace: self.namespace.to_string(),
+            at: now.into(),
+            monitor: self.process.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            lag_seconds: status.as_ref().and_then(|status| lag(status, now)),
+            leader: status.map(|status| status.leader),
+            states: self.states().await?,
+            rates: present.rates,
+            latency: present.latency,
+            workers: Healths::default(),
+            slots: 0,
+            busy: 0,
+            findings: self.findings().await?,
+            unroutable: queues.unroutable,
+            queues: queues.queues,
+        };
+        for entry in self.workers().await?.values() {
+            let health = entry.health(now, self.lost_after);
+            *overview.workers.of(health) += 1;
+            if !matches!(health, Health::Lost | Health::Stopped) {
+                overview.slots += entry.record.hello.as_ref().map_or(0, |hello| hello.slots.into());
+                overview.busy += entry.record.heartbeat.as_ref().map_or(0, |heartbeat| u64::from(heartbeat.busy));
+            }
+        }
+        Ok(overview)
+    }
+
     async fn status(&self) -> Result<Option<Status>, Failure> {
         let stored: Option<Vec<u8>> = self.store.shared().get(self.store.keys().status()).await?;
         Ok(stored.and_then(|stored| serde_json::from_slice(&stored).ok()))

@@ -7,8 +7,9 @@ use redis::AsyncCommands;
 use serde::Serialize;
 use utoipa::ToSchema;
 use warren_core::{QueueName, TaskState};
+use warren_runtime::{clock, redis::Keys};
 
-use super::{View, failure::Failure, time::Time};
+use super::{View, failure::Failure, rates::Present, time::Time};
 use crate::queues::{Depth, UNROUTABLE, fields};
 
 /// All queues.
@@ -26,7 +27,7 @@ pub struct Queues {
 }
 
 /// A queue of tasks. What the broker says is null while it has not been asked, or has no such queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct QueueView {
     /// Its name.
     pub queue: String,
@@ -42,6 +43,14 @@ pub struct QueueView {
     pub asked: Option<Time>,
     /// Its tasks by state, by the log's word.
     pub states: States,
+    /// Its tasks that run.
+    pub running: u64,
+    /// Tasks a second that come into it, at first or after a wait, over the last minute.
+    pub arrival_rate: f64,
+    /// Tasks a second that are taken from it, over the last minute.
+    pub service_rate: f64,
+    /// How long until it is empty, if all goes on as it does; null if it does not drain.
+    pub drain_seconds: Option<f64>,
 }
 
 /// Numbers of tasks by state.
@@ -85,34 +94,34 @@ impl States {
     responses((status = 200, description = "What is known", body = Queues), (status = 503, description = "Redis does not answer"))
 )]
 pub async fn queues(State(view): State<View>) -> Result<Json<Queues>, Failure> {
-    Ok(Json(view.queues().await?))
+    let present = view.present(clock::now()).await?;
+    Ok(Json(view.queues(&present).await?))
 }
 
 impl View {
     /// What is known of the queues.
-    pub(super) async fn queues(&self) -> Result<Queues, Failure> {
+    pub(super) async fn queues(&self, present: &Present) -> Result<Queues, Failure> {
         let (mut connection, keys) = (self.store.shared(), self.store.keys());
         let counts: BTreeMap<String, i64> = connection.hgetall(keys.counts()).await?;
         let depths: BTreeMap<String, Vec<u8>> = connection.hgetall(keys.queues()).await?;
         let read = |(field, depth): (String, Vec<u8>)| Some((field, serde_json::from_slice(&depth).ok()?));
-        Ok(describe(&counts, &depths.into_iter().filter_map(read).collect()))
+        Ok(describe(&counts, &depths.into_iter().filter_map(read).collect(), present))
     }
 }
 
-fn describe(counts: &BTreeMap<String, i64>, depths: &BTreeMap<String, Depth>) -> Queues {
+fn describe(counts: &BTreeMap<String, i64>, depths: &BTreeMap<String, Depth>, present: &Present) -> Queues {
     let mut states = BTreeMap::<QueueName, States>::new();
     let named = depths.keys().filter_map(|field| QueueName::parse(field.strip_prefix("q.")?).ok());
     states.extend(named.map(|queue| (queue, States::default())));
     for (field, number) in counts {
-        let parts =
-            field.split_once('/').and_then(|(queue, state)| Some((QueueName::parse(queue).ok()?, state.parse().ok()?)));
-        if let Some((queue, state)) = parts.filter(|_| *number > 0) {
+        if let Some((queue, state)) = Keys::read_count_field(field).filter(|_| *number > 0) {
             *states.entry(queue).or_default().of(state) = number.unsigned_abs();
         }
     }
     let ready = |field: &str| depths.get(field).map(|depth| depth.ready);
     let queue = |(queue, states): (QueueName, States)| {
         let [tasks, dead, suspect] = fields(&queue);
+        let flow = present.flow(&queue);
         QueueView {
             queue: queue.to_string(),
             ready: ready(&tasks),
@@ -121,6 +130,10 @@ fn describe(counts: &BTreeMap<String, i64>, depths: &BTreeMap<String, Depth>) ->
             suspect: ready(&suspect),
             asked: depths.get(&tasks).map(|depth| depth.at.into()),
             states,
+            running: states.running,
+            arrival_rate: flow.arrival,
+            service_rate: flow.service,
+            drain_seconds: flow.drains(states.queued),
         }
     };
     let level = |(field, depth): (&String, &Depth)| Some((field.strip_prefix("delay.")?.to_owned(), depth.ready));
@@ -145,7 +158,7 @@ mod tests {
         let depths = depths.map(|(field, ready)| (field.to_owned(), depth(ready))).into();
         let counts = [("mail/queued", 6), ("gone/dead", 2), ("old/queued", 0), ("what", 1)];
         let counts = counts.map(|(field, number)| (field.to_owned(), number)).into();
-        let queues = describe(&counts, &depths);
+        let queues = describe(&counts, &depths, &Present::default());
         let names: Vec<_> = queues.queues.iter().map(|queue| queue.queue.as_str()).collect();
         assert_eq!(names, ["gone", "mail"]);
         let mail = &queues.queues[1];

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use warren_core::{
     TaskId, Timestamp, WorkerId,
     event::{Batch, Event},
+    figure::{self, Final},
     record::TaskRecord,
 };
 
@@ -12,7 +13,10 @@ use super::{
     entry::Entry,
     place::{Moves, Place},
 };
-use crate::worker_entry::{Reading, WorkerEntry};
+use crate::{
+    figures::{Tally, of_move},
+    worker_entry::{Reading, WorkerEntry},
+};
 
 /// Everything that a stretch of the log is about, and so everything that must be known before it can be applied.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Changes {
     pub tasks: Vec<(TaskId, Vec<u8>)>,
     /// What that does to the indexes.
     pub moves: Moves,
+    /// What that adds to the figures.
+    pub tally: Tally,
     /// Entries of workers.
     pub workers: Vec<(WorkerId, Vec<u8>)>,
     /// Sources.
@@ -99,7 +105,10 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
         for event in &batch.events {
             if let Some(task) = event.task() {
                 let task = tasks.entry(task).or_insert_with(|| changes.task(task, known));
-                task.record.apply(event);
+                let figures = figure::apply(&mut task.record, event);
+                if let Some(about) = task.record.about() {
+                    changes.tally.add(about, figures, now);
+                }
             }
             if let Some(worker) = worker(event) {
                 let entry = workers.entry(worker).or_insert_with(|| changes.worker(worker, known));
@@ -110,7 +119,11 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
     for (id, task) in tasks {
         let record = encode(&task.record);
         if known.tasks.get(id) != Some(&record) {
-            changes.moves.add(id, task.before.as_ref(), &Place::of(&task.record));
+            let after = Place::of(&task.record);
+            if let Some(about) = task.record.about() {
+                changes.tally.add(about, of_move(task.before.as_ref().and_then(stays), stays(&after)), now);
+            }
+            changes.moves.add(id, task.before.as_ref(), &after);
             changes.tasks.push((id.clone(), record));
         }
     }
@@ -139,6 +152,10 @@ fn worker(event: &Event) -> Option<&WorkerId> {
         | Event::Declined(_)
         | Event::Unknown => None,
     }
+}
+
+fn stays(place: &Place) -> Option<(Final, Timestamp)> {
+    Some((Final::of(place.state)?, place.since))
 }
 
 fn encode(value: &impl serde::Serialize) -> Vec<u8> {

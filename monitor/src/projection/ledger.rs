@@ -80,6 +80,7 @@ impl Ledger {
         let mut writing = redis::pipe();
         writing.atomic();
         write(&mut writing, &store, &changes);
+        changes.tally.write(&mut writing, keys, now);
         writing.cmd("HSET").arg(keys.cursor()).arg("offset").arg(next.offset).arg("batch").arg(next.batch.as_str());
         // The transaction answers nothing where the cursor has moved meanwhile.
         let done: Option<redis::Value> = writing.query_async(connection).await?;

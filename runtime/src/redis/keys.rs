@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_core::{QueueName, TaskId, TaskState};
+use warren_core::{QueueName, Span, TaskId, TaskState};
 
 /// The keys of one pool.
 #[derive(Debug, Clone)]
@@ -34,6 +34,11 @@ impl Keys {
     /// Hash: how many tasks are in a state, by `queue/state`.
     pub fn counts(&self) -> String {
         self.with("counts")
+    }
+
+    /// Hash with an expiry: the figures of the step of a span that begins then, in seconds since 1970.
+    pub fn figures(&self, span: Span, step: u64) -> String {
+        self.with(&format!("figures:{span}:{step}"))
     }
 
     /// Hash: the workers' records, as JSON.
@@ -74,6 +79,12 @@ impl Keys {
     /// The field of [`Keys::counts`] for a queue and a state.
     pub fn count_field(queue: &QueueName, state: TaskState) -> String {
         format!("{queue}/{}", state.name())
+    }
+
+    /// The queue and the state of such a field.
+    pub fn read_count_field(field: &str) -> Option<(QueueName, TaskState)> {
+        let (queue, state) = field.split_once('/')?;
+        Some((QueueName::parse(queue).ok()?, state.parse().ok()?))
     }
 
     fn with(&self, name: &str) -> String {
