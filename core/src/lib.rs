@@ -38,6 +38,7 @@ pub mod worker;
 
 // What operators wish.
 pub mod command;
+pub mod permit;
 
 // What is counted.
 pub mod figure;

@@ -43,9 +43,12 @@ pub struct Heartbeat {
     pub busy: u32,
     /// Attempts ended since the start.
     pub ended: u64,
-    /// Whether every one of its consumers is alive on the broker.
+    /// Whether every consumer that it should have is alive on the broker. It has none for what is paused.
     pub consuming: bool,
-    /// Whether it takes nothing more, because it is shutting down.
+    /// Its queues that it does not take from, because they are paused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<QueueName>,
+    /// Whether it takes nothing more, because it is shutting down or was told to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,
     /// The machine's load average over one minute.
@@ -171,6 +174,7 @@ mod tests {
             busy: 0,
             ended: 0,
             consuming,
+            paused: vec![],
             draining,
             load: None,
             memory: None,

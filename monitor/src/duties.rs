@@ -6,6 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warren_runtime::{
     Uplink,
     amqp::{Connector, Topology},
+    command_log::{CommandLog, Orders},
     readiness::Latch,
     redis::Store,
 };
@@ -14,6 +15,7 @@ use crate::{
     config::Config,
     detector::Detector,
     figures::Sampler,
+    keeper::Keeper,
     metrics::Metrics,
     projection::{Ledger, Probe, Projector},
     queues::Poller,
@@ -36,6 +38,10 @@ pub struct Duties {
     pub store: Store,
     /// The way to the event log.
     pub uplink: Uplink,
+    /// The way to the command log.
+    pub commands: CommandLog,
+    /// What is in force.
+    pub orders: Orders,
     /// Met while the projection follows the log.
     pub latch: Arc<Latch>,
     /// What is measured.
@@ -52,6 +58,7 @@ impl Duties {
         running.spawn(self.detector(&probe).run(stop.clone()));
         running.spawn(self.poller().run(stop.clone()));
         running.spawn(self.sampler().run(stop.clone()));
+        running.spawn(self.keeper(&probe).run(stop.clone()));
         running.close();
         probe.run(self.uplink.publisher.clone(), self.topology.names().clone(), stop).await;
         running.wait().await;
@@ -88,6 +95,18 @@ impl Duties {
             lost_after: self.config.lost_after,
             stuck_after: self.config.stuck_after,
             metrics: self.metrics.clone(),
+        }
+    }
+
+    fn keeper(&self, probe: &Arc<Probe>) -> Keeper {
+        Keeper {
+            connector: self.connector.clone(),
+            topology: self.topology.clone(),
+            commands: self.commands.clone(),
+            orders: self.orders.clone(),
+            store: self.store.clone(),
+            log: self.uplink.log.clone(),
+            probe: probe.clone(),
         }
     }
 

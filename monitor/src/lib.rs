@@ -13,12 +13,14 @@ mod leader;
 // What the leader does.
 mod detector;
 mod figures;
+mod keeper;
 mod projection;
 mod queues;
 mod reaper;
 mod tap;
 
 // What is stored beside the records of tasks.
+mod audit;
 mod found;
 mod status;
 mod worker_entry;

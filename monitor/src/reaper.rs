@@ -12,6 +12,7 @@ use warren_core::{TaskId, TaskState, Timestamp, WorkerId, record::TaskRecord};
 use warren_runtime::redis::{Error, Keys, Store};
 
 use crate::{
+    audit,
     config::Retention,
     projection::{Cursor, Source},
     worker_entry::WorkerEntry,
@@ -127,8 +128,39 @@ impl Reaper {
         if !gone.is_empty() {
             connection.hdel::<_, _, ()>(keys.sources(), gone).await?;
         }
-        Ok(())
+        forget_orders(store).await?;
+        forget_actions(store).await
     }
+}
+
+// About workers of whom nothing else is known any more.
+async fn forget_orders(store: &Store) -> Result<(), Error> {
+    let (mut connection, keys) = (store.shared(), store.keys());
+    let fields: Vec<String> = connection.hkeys(keys.orders()).await?;
+    for field in fields {
+        let Some(worker) = field.strip_prefix("worker:") else { continue };
+        if !connection.hexists::<_, _, bool>(keys.workers(), worker).await? {
+            connection.hdel::<_, _, ()>(keys.orders(), &field).await?;
+        }
+    }
+    Ok(())
+}
+
+// The oldest of the audit trail, beyond what is kept, a step at a time.
+async fn forget_actions(store: &Store) -> Result<(), Error> {
+    let (mut connection, keys) = (store.shared(), store.keys());
+    let number: isize = connection.zcard(keys.actions()).await?;
+    let excess = (number - audit::KEPT).min(step());
+    if excess <= 0 {
+        return Ok(());
+    }
+    let places: Vec<String> = connection.zrange(keys.actions(), 0, excess - 1).await?;
+    let ids: Vec<_> = places.iter().filter_map(|place| audit::id_of(place)).collect();
+    let mut removing = redis::pipe();
+    removing.atomic().cmd("ZREM").arg(keys.actions()).arg(&places);
+    removing.cmd("HDEL").arg(keys.action_entries()).arg(&ids);
+    removing.cmd("HDEL").arg(keys.action_details()).arg(&ids);
+    Ok(removing.exec_async(&mut connection).await?)
 }
 
 fn step() -> isize {

@@ -8,6 +8,7 @@ use warren_runtime::{
     Shutdown, Uplink,
     amqp::{Connector, Names, Topology, session::chain},
     clock,
+    command_log::{CommandLog, Orders},
     http::{self, Server},
     readiness::Readiness,
     redis::{Keys, Store},
@@ -34,17 +35,21 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let registry = http::Metrics::new();
     let metrics = Metrics::new(&registry);
 
-    let view = api::View::new(&config, &process, store.clone());
+    let connector = Connector::new(config.amqp.clone(), &process);
+    let uplink = Uplink::start(connector.clone(), &names, &process, None);
+    let commands = CommandLog::new(uplink.publisher.clone(), &names, &process);
+    let steering = api::Steering { commands: commands.clone(), log: uplink.log.clone() };
+    let view = api::View::new(&config, &process, store.clone(), steering);
     let (live, listening) = api::Live::new(view.clone());
     let routes = api::routes(view, listening).merge(dashboard::routes());
     let server = Server::bind(&config.http, PORT, routes, readiness, registry).await?;
 
     info!(process, version = env!("CARGO_PKG_VERSION"), "starting");
-    let connector = Connector::new(config.amqp.clone(), &process);
-    let uplink = Uplink::start(connector.clone(), &names, &process, None);
     let candidate = Candidate::new(store.clone(), &process, latch.clone(), metrics.clone());
     let topology = Topology::new(names, &config.amqp);
-    let duties = Duties { config, process, connector, topology, store: store.clone(), uplink, latch, metrics };
+    let orders = Orders::default();
+    let duties =
+        Duties { config, process, connector, topology, store: store.clone(), uplink, commands, orders, latch, metrics };
 
     let shutdown = Shutdown::default();
     let silence = CancellationToken::new();

@@ -105,6 +105,7 @@ mod tests {
             busy: 0,
             ended: 0,
             consuming: true,
+            paused: vec![],
             draining: false,
             load: None,
             memory: None,

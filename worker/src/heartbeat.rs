@@ -52,6 +52,7 @@ impl Heart {
             busy: u32::try_from(running.len()).unwrap_or(u32::MAX),
             ended: self.metrics.total(),
             consuming: self.readiness.missing().is_empty(),
+            paused: vec![],
             draining: self.drain.is_cancelled(),
             load: load(),
             memory: memory(),

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tracing::{debug, error};
+use warren_core::permit::Refusal;
 use warren_runtime::{amqp::session::chain, http::Problem, redis};
 
 /// A problem, and how it comes about.
@@ -33,6 +34,12 @@ impl Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(problem)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(Problem::new(StatusCode::CONFLICT, refusal.to_string()))
     }
 }
 

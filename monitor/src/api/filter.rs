@@ -88,7 +88,7 @@ fn read_time(name: &str, value: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(value).map_err(|error| Problem::field(name, error.to_string()))
 }
 
-fn read_limit(value: &str) -> Result<usize, Problem> {
+pub(super) fn read_limit(value: &str) -> Result<usize, Problem> {
     let limit = value.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
     limit.ok_or_else(|| Problem::field("limit", format!("expected a whole number from 1 to {LARGEST_LIMIT}")))
 }

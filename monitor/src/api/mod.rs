@@ -1,34 +1,53 @@
 //! What everybody may ask: a JSON API over the projection, described at `/api/openapi.json`.
 //!
-//! Every monitor answers, the leader or not, and from Redis alone.
+//! Every monitor answers, the leader or not, and from Redis alone. Orders go to the command log and to the event log, and
+//! are known here when they come back from there.
 
+mod actions;
+mod bulk;
 mod dead;
 mod failure;
 pub(crate) mod filter;
 mod findings;
 mod live;
+mod order;
 mod overview;
 pub(crate) mod position;
 mod queues;
 mod rates;
 mod scan;
 mod series;
+mod steer;
 mod task;
 mod tasks;
 mod time;
 mod timeline;
+mod wish;
 mod workers;
 
 use std::time::Duration;
 
-use axum::{Json, Router, http::StatusCode, routing::get};
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    routing::{get, post},
+};
 use utoipa::OpenApi;
 use warren_core::QueueName;
-use warren_runtime::{http::Problem, redis::Store};
+use warren_runtime::{command_log::CommandLog, event_log::EventLog, http::Problem, redis::Store};
 
 pub use live::{Listening, Live};
 
 use crate::config::Config;
+
+/// Where orders go; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Steering {
+    /// For the workers.
+    pub commands: CommandLog,
+    /// For the projection.
+    pub log: EventLog,
+}
 
 /// What the answers are made from; cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,13 +56,14 @@ pub struct View {
     namespace: QueueName,
     process: String,
     lost_after: Duration,
+    steering: Steering,
 }
 
 impl View {
     /// For the process of this name.
-    pub fn new(config: &Config, process: &str, store: Store) -> Self {
+    pub fn new(config: &Config, process: &str, store: Store, steering: Steering) -> Self {
         let Config { namespace, lost_after, .. } = config;
-        Self { store, namespace: namespace.clone(), process: process.to_owned(), lost_after: *lost_after }
+        Self { store, namespace: namespace.clone(), process: process.to_owned(), lost_after: *lost_after, steering }
     }
 }
 
@@ -64,6 +84,14 @@ impl View {
         findings::findings,
         series::series,
         live::live,
+        actions::actions,
+        bulk::bulk,
+        steer::cancel,
+        steer::run_now,
+        steer::pause,
+        steer::resume,
+        steer::drain,
+        steer::resume_worker,
     )
 )]
 struct Description;
@@ -82,6 +110,17 @@ pub fn routes(view: View, listening: Listening) -> Router {
         .route("/api/findings", get(findings::findings))
         .route("/api/series", get(series::series))
         .route("/api/live", get(live::live).with_state(listening))
+        .route("/api/actions", get(actions::actions))
+        .route("/api/tasks/actions", post(bulk::bulk))
+        .route("/api/tasks/{id}/cancel", post(steer::cancel))
+        .route("/api/tasks/{id}/run-now", post(steer::run_now))
+        .route("/api/queues/{queue}/pause", post(steer::pause))
+        .route("/api/queues/{queue}/resume", post(steer::resume))
+        .route("/api/workers/{id}/drain", post(steer::drain))
+        .route("/api/workers/{id}/resume", post(steer::resume_worker))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is done by another method: see /api/openapi.json")
+        })
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here: see /api/openapi.json"))
         .with_state(view)
 }
@@ -95,11 +134,13 @@ mod tests {
         let description = serde_json::to_value(Description::openapi()).unwrap();
         assert_eq!(description["openapi"], "3.1.0");
         let paths = description["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), 10);
+        assert_eq!(paths.len(), 18);
         for (path, operations) in paths {
-            for (status, response) in operations["get"]["responses"].as_object().unwrap() {
-                // OpenAPI demands it, and readers refuse the whole document without it.
-                assert!(response["description"].is_string(), "{path} {status}");
+            for operation in operations.as_object().unwrap().values() {
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    // OpenAPI demands it, and readers refuse the whole document without it.
+                    assert!(response["description"].is_string(), "{path} {status}");
+                }
             }
         }
     }

@@ -6,10 +6,13 @@ use axum::{Json, extract::State};
 use redis::AsyncCommands;
 use serde::Serialize;
 use utoipa::ToSchema;
-use warren_core::{QueueName, TaskState};
+use warren_core::{
+    QueueName, TaskState,
+    command::{Command, Order, Target},
+};
 use warren_runtime::{clock, redis::Keys};
 
-use super::{View, failure::Failure, rates::Present, time::Time};
+use super::{View, failure::Failure, order::Asked, rates::Present, time::Time};
 use crate::queues::{Depth, UNROUTABLE, fields};
 
 /// All queues.
@@ -51,6 +54,8 @@ pub struct QueueView {
     pub service_rate: f64,
     /// How long until it is empty, if all goes on as it does; null if it does not drain.
     pub drain_seconds: Option<f64>,
+    /// Who has paused it; null while workers take from it.
+    pub paused: Option<Asked>,
 }
 
 /// Numbers of tasks by state.
@@ -105,11 +110,24 @@ impl View {
         let counts: BTreeMap<String, i64> = connection.hgetall(keys.counts()).await?;
         let depths: BTreeMap<String, Vec<u8>> = connection.hgetall(keys.queues()).await?;
         let read = |(field, depth): (String, Vec<u8>)| Some((field, serde_json::from_slice(&depth).ok()?));
-        Ok(describe(&counts, &depths.into_iter().filter_map(read).collect(), present))
+        let orders = self.orders().await?;
+        Ok(describe(&counts, &depths.into_iter().filter_map(read).collect(), present, &orders))
+    }
+
+    /// The latest orders about queues and workers, by [`Keys::order_field`].
+    pub(super) async fn orders(&self) -> Result<BTreeMap<String, Order>, Failure> {
+        let stored: BTreeMap<String, Vec<u8>> = self.store.shared().hgetall(self.store.keys().orders()).await?;
+        let read = |(field, order): (String, Vec<u8>)| Some((field, serde_json::from_slice(&order).ok()?));
+        Ok(stored.into_iter().filter_map(read).collect())
     }
 }
 
-fn describe(counts: &BTreeMap<String, i64>, depths: &BTreeMap<String, Depth>, present: &Present) -> Queues {
+fn describe(
+    counts: &BTreeMap<String, i64>,
+    depths: &BTreeMap<String, Depth>,
+    present: &Present,
+    orders: &BTreeMap<String, Order>,
+) -> Queues {
     let mut states = BTreeMap::<QueueName, States>::new();
     let named = depths.keys().filter_map(|field| QueueName::parse(field.strip_prefix("q.")?).ok());
     states.extend(named.map(|queue| (queue, States::default())));
@@ -122,6 +140,7 @@ fn describe(counts: &BTreeMap<String, i64>, depths: &BTreeMap<String, Depth>, pr
     let queue = |(queue, states): (QueueName, States)| {
         let [tasks, dead, suspect] = fields(&queue);
         let flow = present.flow(&queue);
+        let paused = orders.get(&Keys::order_field(&Target::Queue(queue.clone())));
         QueueView {
             queue: queue.to_string(),
             ready: ready(&tasks),
@@ -134,6 +153,7 @@ fn describe(counts: &BTreeMap<String, i64>, depths: &BTreeMap<String, Depth>, pr
             arrival_rate: flow.arrival,
             service_rate: flow.service,
             drain_seconds: flow.drains(states.queued),
+            paused: paused.filter(|order| matches!(order.command, Command::Pause { .. })).map(Asked::from),
         }
     };
     let level = |(field, depth): (&String, &Depth)| Some((field.strip_prefix("delay.")?.to_owned(), depth.ready));
@@ -147,7 +167,7 @@ fn describe(counts: &BTreeMap<String, i64>, depths: &BTreeMap<String, Depth>, pr
 
 #[cfg(test)]
 mod tests {
-    use warren_core::Timestamp;
+    use warren_core::{Operator, OrderId, Timestamp};
 
     use super::*;
 
@@ -158,11 +178,16 @@ mod tests {
         let depths = depths.map(|(field, ready)| (field.to_owned(), depth(ready))).into();
         let counts = [("mail/queued", 6), ("gone/dead", 2), ("old/queued", 0), ("what", 1)];
         let counts = counts.map(|(field, number)| (field.to_owned(), number)).into();
-        let queues = describe(&counts, &depths, &Present::default());
+        let (id, by) = (OrderId::parse("o").unwrap(), Operator::parse("ann").unwrap());
+        let command = Command::Pause { queue: QueueName::parse("mail").unwrap() };
+        let pause = Order { id, at: Timestamp::default(), by, reason: None, command };
+        let queues = describe(&counts, &depths, &Present::default(), &[("queue:mail".to_owned(), pause)].into());
         let names: Vec<_> = queues.queues.iter().map(|queue| queue.queue.as_str()).collect();
         assert_eq!(names, ["gone", "mail"]);
         let mail = &queues.queues[1];
         assert_eq!((mail.ready, mail.consumers, mail.dead, mail.states.queued), (Some(7), Some(2), Some(1), 6));
+        assert_eq!(mail.paused.as_ref().unwrap().by, "ann");
+        assert!(queues.queues[0].paused.is_none());
         assert_eq!((queues.queues[0].ready, queues.unroutable, queues.delay["03"]), (None, 5, 4));
     }
 }

@@ -13,9 +13,11 @@ use warren_runtime::http::Problem;
 use super::{
     View,
     failure::Failure,
+    order::{ActionView, Asked},
     time::Time,
     timeline::{AttemptView, timeline},
 };
+use crate::audit::Entry;
 
 /// A task with its timeline.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +58,10 @@ pub struct TaskView {
     pub error: Option<String>,
     /// What its owner should know.
     pub warning: Option<String>,
+    /// Who has cancelled it, whether it has ended by that or not; null if nobody has.
+    pub cancel: Option<Asked>,
+    /// What was done to it, newest first; the latest twenty.
+    pub actions: Vec<ActionView>,
 }
 
 /// Everything known of a task.
@@ -76,7 +82,13 @@ pub async fn task(
     let Path(id) = id?;
     let task = TaskId::parse(&id).map_err(|error| Problem::field("id", error.to_string()))?;
     let record = view.store.task(&task).await?.ok_or_else(|| Failure::unknown("task", &id))?;
-    Ok(Json(describe(&task, &record)))
+    let mut told = describe(&task, &record);
+    let ids: Vec<_> = told.actions.iter().map(|action| action.id.clone()).collect();
+    let mut details = view.details(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    for action in &mut told.actions {
+        action.detail = details.remove(&action.id);
+    }
+    Ok(Json(told))
 }
 
 const TRANSIENT: &str = "the message is not persistent: a restart of the broker loses it (delivery_mode 2 keeps it)";
@@ -112,6 +124,8 @@ pub fn describe(task: &TaskId, record: &TaskRecord) -> TaskView {
         reason: reason(record).map(str::to_owned),
         error: last_error(record),
         warning: record.transient.then(|| TRANSIENT.to_owned()),
+        cancel: record.cancel.as_ref().map(Asked::from),
+        actions: record.orders.iter().rev().filter_map(Entry::of_order).map(|entry| ActionView::from(&entry)).collect(),
     }
 }
 

@@ -9,10 +9,14 @@ use axum::{
 use redis::AsyncCommands;
 use serde::Serialize;
 use utoipa::ToSchema;
-use warren_core::{Timestamp, WorkerId, worker::Health};
-use warren_runtime::{clock, http::Problem};
+use warren_core::{
+    Timestamp, WorkerId,
+    command::{Command, Order, Target},
+    worker::Health,
+};
+use warren_runtime::{clock, http::Problem, redis::Keys};
 
-use super::{View, failure::Failure, time::Time};
+use super::{View, failure::Failure, order::Asked, time::Time};
 use crate::worker_entry::WorkerEntry;
 
 /// All workers that are known.
@@ -60,6 +64,10 @@ pub struct WorkerView {
     pub memory: Option<u64>,
     /// What it runs, as its last heartbeat said.
     pub running: Vec<RunningView>,
+    /// Who has told it to drain; null otherwise.
+    pub draining_by: Option<Asked>,
+    /// The queues that it does not take from at present, because they are paused.
+    pub paused: Vec<String>,
 }
 
 /// An attempt that a worker runs.
@@ -93,8 +101,8 @@ impl From<&warren_core::worker::Running> for RunningView {
     responses((status = 200, description = "What is known", body = Workers), (status = 503, description = "Redis does not answer"))
 )]
 pub async fn workers(State(view): State<View>) -> Result<Json<Workers>, Failure> {
-    let now = clock::now();
-    let workers = view.workers().await?.iter().map(|(id, entry)| view.worker(id, entry, now)).collect();
+    let (now, orders) = (clock::now(), view.orders().await?);
+    let workers = view.workers().await?.iter().map(|(id, entry)| view.worker(id, entry, &orders, now)).collect();
     Ok(Json(Workers { workers }))
 }
 
@@ -118,7 +126,7 @@ pub async fn worker(
     let stored: Option<Vec<u8>> = view.store.shared().hget(view.store.keys().workers(), worker.as_str()).await?;
     let stored = stored.ok_or_else(|| Failure::unknown("worker", &id))?;
     let entry = serde_json::from_slice(&stored).map_err(|error| Failure::unreadable("the worker", &error))?;
-    Ok(Json(view.worker(&worker, &entry, clock::now())))
+    Ok(Json(view.worker(&worker, &entry, &view.orders().await?, clock::now())))
 }
 
 impl View {
@@ -130,7 +138,14 @@ impl View {
         Ok(stored.into_iter().filter_map(read).collect())
     }
 
-    fn worker(&self, id: &WorkerId, entry: &WorkerEntry, now: Timestamp) -> WorkerView {
+    fn worker(
+        &self,
+        id: &WorkerId,
+        entry: &WorkerEntry,
+        orders: &BTreeMap<String, Order>,
+        now: Timestamp,
+    ) -> WorkerView {
+        let drain = orders.get(&Keys::order_field(&Target::Worker(id.clone())));
         let hello = entry.record.hello.as_ref();
         let heartbeat = entry.record.heartbeat.as_ref();
         let queues = hello.iter().flat_map(|hello| &hello.queues);
@@ -153,6 +168,8 @@ impl View {
             load: heartbeat.and_then(|heartbeat| heartbeat.load),
             memory: heartbeat.and_then(|heartbeat| heartbeat.memory),
             running: running.iter().map(RunningView::from).collect(),
+            draining_by: drain.filter(|order| matches!(order.command, Command::Drain { .. })).map(Asked::from),
+            paused: heartbeat.iter().flat_map(|heartbeat| &heartbeat.paused).map(ToString::to_string).collect(),
         }
     }
 }

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use warren_core::{
-    TaskId, Timestamp, WorkerId,
+    OrderId, TaskId, Timestamp, WorkerId,
+    command::Order,
     event::{Batch, Event},
     figure::{self, Final},
     record::TaskRecord,
 };
+use warren_runtime::redis::Keys;
 
 use super::{
     entry::Entry,
     place::{Moves, Place},
 };
 use crate::{
+    audit,
     figures::{Tally, of_move},
     worker_entry::{Reading, WorkerEntry},
 };
@@ -27,6 +30,8 @@ pub struct Touched {
     pub workers: BTreeSet<WorkerId>,
     /// Processes that wrote it.
     pub sources: BTreeSet<String>,
+    /// Queues and workers that operators gave orders about, as fields of [`Keys::orders`].
+    pub targets: BTreeSet<String>,
 }
 
 /// What is stored of what is touched, as it is stored.
@@ -38,6 +43,8 @@ pub struct Known {
     pub workers: BTreeMap<WorkerId, Vec<u8>>,
     /// Sources.
     pub sources: BTreeMap<String, String>,
+    /// The latest orders about queues and workers.
+    pub orders: BTreeMap<String, Vec<u8>>,
 }
 
 /// What is to be written.
@@ -53,6 +60,12 @@ pub struct Changes {
     pub workers: Vec<(WorkerId, Vec<u8>)>,
     /// Sources.
     pub sources: Vec<(String, String)>,
+    /// Orders about queues and workers that are later than what is stored.
+    pub orders: Vec<(String, Vec<u8>)>,
+    /// Entries of the audit trail.
+    pub actions: Vec<audit::Entry>,
+    /// What became of actions.
+    pub details: Vec<(OrderId, String)>,
     /// Batches that are missing before those that were read.
     pub gaps: u64,
     /// What is stored and cannot be read; it is written anew from what the log says.
@@ -89,6 +102,7 @@ pub fn touched(entries: &[Entry]) -> Touched {
         for event in &batch.events {
             touched.tasks.extend(event.task().cloned());
             touched.workers.extend(worker(event).cloned());
+            touched.targets.extend(standing_order(event).map(|(field, _)| field));
         }
     }
     touched
@@ -100,6 +114,7 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
     let mut tasks = BTreeMap::new();
     let mut workers = BTreeMap::new();
     let mut sources = BTreeMap::new();
+    let mut orders = BTreeMap::new();
     for batch in entries.iter().filter_map(Entry::batch) {
         changes.follow(batch, known, &mut sources, now);
         for event in &batch.events {
@@ -113,6 +128,16 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
             if let Some(worker) = worker(event) {
                 let entry = workers.entry(worker).or_insert_with(|| changes.worker(worker, known));
                 entry.apply(event, now, reading);
+            }
+            if let Some((field, order)) = standing_order(event) {
+                let latest = orders.entry(field).or_insert_with_key(|field| known.order(field));
+                if latest.as_ref().is_none_or(|latest| order.overrules(latest)) {
+                    *latest = Some(order.clone());
+                }
+            }
+            changes.actions.extend(audit::Entry::of(event));
+            if let Event::Declined(declined) = event {
+                changes.details.push((declined.order.clone(), format!("not done: {}", declined.why)));
             }
         }
     }
@@ -128,6 +153,7 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
         }
     }
     changes.workers = workers.into_iter().map(|(id, entry)| (id.clone(), encode(&entry))).collect();
+    changes.orders = orders.into_iter().filter_map(|(field, order)| Some((field, encode(&order?)))).collect();
     changes.sources = sources.into_iter().map(|(name, source)| (name.to_owned(), source.encode())).collect();
     changes
 }
@@ -158,8 +184,21 @@ fn stays(place: &Place) -> Option<(Final, Timestamp)> {
     Some((Final::of(place.state)?, place.since))
 }
 
+// The order that an event tells of, if it is one that stands until the next about the same queue or worker.
+fn standing_order(event: &Event) -> Option<(String, &Order)> {
+    let Event::Ordered(order) = event else { return None };
+    let target = order.command.target()?;
+    audit::is_standing(order).then(|| (Keys::order_field(&target), order))
+}
+
 fn encode(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("records hold no map with keys other than text and numbers")
+}
+
+impl Known {
+    fn order(&self, field: &str) -> Option<Order> {
+        serde_json::from_slice(self.orders.get(field)?).ok()
+    }
 }
 
 struct Task {

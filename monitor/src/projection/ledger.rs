@@ -89,6 +89,7 @@ impl Ledger {
 }
 
 type Stored<T> = Vec<Option<T>>;
+type Answer = (Stored<Vec<u8>>, Stored<Vec<u8>>, Stored<String>, Stored<Vec<u8>>);
 type Fields = (Option<u64>, Option<String>);
 
 fn cursor((offset, batch): Fields) -> Option<Cursor> {
@@ -97,14 +98,20 @@ fn cursor((offset, batch): Fields) -> Option<Cursor> {
 
 async fn read(connection: &mut MultiplexedConnection, store: &Store, touched: Touched) -> Result<Known, Error> {
     let keys = store.keys();
-    let Touched { tasks, workers, sources } = touched;
+    let Touched { tasks, workers, sources, targets } = touched;
     let mut reading = redis::pipe();
     // A command without a key is an error, so whatever is asked for nothing asks for the empty name beside.
     reading.cmd("MGET").arg(keys.cursor()).arg(tasks.iter().map(|task| keys.task(task)).collect::<Vec<_>>());
     reading.cmd("HMGET").arg(keys.workers()).arg("").arg(workers.iter().map(WorkerId::as_str).collect::<Vec<_>>());
     reading.cmd("HMGET").arg(keys.sources()).arg("").arg(sources.iter().collect::<Vec<_>>());
-    let stored: (Stored<Vec<u8>>, Stored<Vec<u8>>, Stored<String>) = reading.query_async(connection).await?;
-    Ok(Known { tasks: pair(tasks, stored.0), workers: pair(workers, stored.1), sources: pair(sources, stored.2) })
+    reading.cmd("HMGET").arg(keys.orders()).arg("").arg(targets.iter().collect::<Vec<_>>());
+    let stored: Answer = reading.query_async(connection).await?;
+    Ok(Known {
+        tasks: pair(tasks, stored.0),
+        workers: pair(workers, stored.1),
+        sources: pair(sources, stored.2),
+        orders: pair(targets, stored.3),
+    })
 }
 
 fn pair<K: Ord, V>(names: impl IntoIterator<Item = K>, stored: Vec<Option<V>>) -> std::collections::BTreeMap<K, V> {
@@ -129,6 +136,22 @@ fn write(writing: &mut Pipeline, store: &Store, changes: &Changes) {
         for (source, value) in &changes.sources {
             command.arg(source).arg(value);
         }
+    }
+    note_orders(writing, store, changes);
+}
+
+fn note_orders(writing: &mut Pipeline, store: &Store, changes: &Changes) {
+    let keys = store.keys();
+    for (field, order) in &changes.orders {
+        writing.cmd("HSET").arg(keys.orders()).arg(field).arg(order);
+    }
+    for entry in &changes.actions {
+        let text = serde_json::to_string(entry).expect("an entry holds no map");
+        writing.cmd("ZADD").arg(keys.actions()).arg(0).arg(entry.place());
+        writing.cmd("HSET").arg(keys.action_entries()).arg(entry.id.as_str()).arg(text);
+    }
+    for (order, detail) in &changes.details {
+        writing.cmd("HSET").arg(keys.action_details()).arg(order.as_str()).arg(detail);
     }
 }
 

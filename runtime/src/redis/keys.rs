@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_core::{QueueName, Span, TaskId, TaskState};
+use warren_core::{QueueName, Span, TaskId, TaskState, command::Target};
 
 /// The keys of one pool.
 #[derive(Debug, Clone)]
@@ -66,6 +66,31 @@ impl Keys {
         self.with("queues")
     }
 
+    /// Hash: the latest order about each queue and worker, as JSON.
+    pub fn orders(&self) -> String {
+        self.with("orders")
+    }
+
+    /// String: how many orders about tasks are in force, written by the leader.
+    pub fn orders_about_tasks(&self) -> String {
+        self.with("orders:tasks")
+    }
+
+    /// Sorted set, all of one score: the places of the audit trail.
+    pub fn actions(&self) -> String {
+        self.with("actions")
+    }
+
+    /// Hash: the audit trail, as JSON, by the id of the action.
+    pub fn action_entries(&self) -> String {
+        self.with("actions:entries")
+    }
+
+    /// Hash: what became of actions, where there is a word on it, by the id of the action.
+    pub fn action_details(&self) -> String {
+        self.with("actions:details")
+    }
+
     /// String with an expiry: which monitor projects.
     pub fn leader(&self) -> String {
         self.with("leader")
@@ -74,6 +99,15 @@ impl Keys {
     /// String with an expiry: how the projection is, as JSON, written by the leader.
     pub fn status(&self) -> String {
         self.with("status")
+    }
+
+    /// The field of [`Keys::orders`] for a queue or a worker.
+    pub fn order_field(target: &Target) -> String {
+        match target {
+            Target::Task(task) => format!("task:{task}"),
+            Target::Queue(queue) => format!("queue:{queue}"),
+            Target::Worker(worker) => format!("worker:{worker}"),
+        }
     }
 
     /// The field of [`Keys::counts`] for a queue and a state.
