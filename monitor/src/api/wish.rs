@@ -1,6 +1,6 @@
 //! What a caller says beside the target of an order: who it is, and why.
 
-use axum::body::Bytes;
+use axum::{body::Bytes, http::StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use warren_core::{
@@ -37,13 +37,25 @@ impl Wish {
 
 /// Reads a body of JSON; the problem names the field, where there is one.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let (read, path) = match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(read) => (deserializer.end().map(|()| read), String::new()),
+        Err(error) => {
+            let path = error.path().to_string();
+            (Err(error.into_inner()), path)
+        }
+    };
+    read.map_err(|error| {
         let text = error.to_string();
         if error.is_syntax() || error.is_eof() {
-            return Problem::new(axum::http::StatusCode::BAD_REQUEST, format!("the body is not JSON: {text}"));
+            return Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {text}"));
         }
-        // What serde says of a field it says in backquotes.
-        let field = text.split('`').nth(1).unwrap_or("body").to_owned();
+        let unknown = ["unknown field `", "missing field `"].iter().find_map(|said| text.strip_prefix(said));
+        let field = match unknown.and_then(|rest| rest.split('`').next()) {
+            Some(field) => field.to_owned(),
+            None if path.is_empty() || path == "." => "body".to_owned(),
+            None => path,
+        };
         Problem::field(field, text)
     })
 }
