@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use lapin::BasicProperties;
-use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     Broker, Stage, Wire,
     broker::{headers, message},
     ledger::Ledger,
+    policy,
     stand::Alarm,
 };
 
@@ -231,7 +231,7 @@ impl Fault {
             Self::BrokerSlow => stage.amqp.set(Wire::Slow(Duration::from_millis(100))),
             Self::MemoryAlarm => stage.stand.raise_alarm(Alarm::Memory).await,
             Self::DiskAlarm => stage.stand.raise_alarm(Alarm::Disk).await,
-            Self::QueueFull => fill(stage).await,
+            Self::QueueFull => policy::refuse(&stage.stand, &stage.pool.queue()).await,
             Self::RedisRestarted => stage.stand.stop_redis(),
             Self::RedisKilled => stage.stand.kill_redis(),
             Self::RedisFlushed => drop(stage.stand.redis_command(&["FLUSHALL"]).await),
@@ -273,23 +273,13 @@ impl Struck {
             Fault::BrokerCut | Fault::BrokerHalfOpen | Fault::BrokerSlow => stage.amqp.set(Wire::Open),
             Fault::MemoryAlarm => stage.stand.clear_alarm(Alarm::Memory).await,
             Fault::DiskAlarm => stage.stand.clear_alarm(Alarm::Disk).await,
-            Fault::QueueFull => drop(stage.stand.manage(Method::DELETE, POLICY, None).await),
+            Fault::QueueFull => policy::lift(&stage.stand).await,
             Fault::RedisFrozen => stage.stand.thaw_redis(),
             Fault::RedisCut | Fault::RedisSlow => stage.redis.set(Wire::Open),
             Fault::RedisFull => drop(stage.stand.redis_command(&["CONFIG", "SET", "maxmemory", "0"]).await),
             Fault::MonitorFrozen => stage.monitors[self.chosen].process.thaw(),
         }
     }
-}
-
-const POLICY: &str = "/api/policies/%2f/full";
-
-async fn fill(stage: &Stage) {
-    let pattern = format!("^{}$", stage.pool.queue().replace('.', "\\."));
-    let limit = json!({"max-length": 1, "overflow": "reject-publish"});
-    let policy = json!({"pattern": pattern, "definition": limit, "apply-to": "queues"});
-    let set = stage.stand.manage(Method::PUT, POLICY, Some(&policy)).await;
-    assert!(set.is_some(), "the broker takes the policy");
 }
 
 async fn hand_in_malformed(stage: &Stage, draw: usize) {

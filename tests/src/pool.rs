@@ -18,6 +18,7 @@ pub struct Pool {
     folder: PathBuf,
     amqp: String,
     redis: String,
+    is_kept: bool,
 }
 
 /// A process with its HTTP address.
@@ -46,7 +47,7 @@ impl Pool {
         let namespace = QueueName::parse(&format!("t{}", &id[8..])).expect("hexadecimal digits are valid");
         let folder = std::env::temp_dir().join(format!("warren-test-{namespace}"));
         std::fs::create_dir_all(&folder).expect("a folder for the test's files");
-        Self { namespace, folder, amqp: amqp.to_owned(), redis: redis.to_owned() }
+        Self { namespace, folder, amqp: amqp.to_owned(), redis: redis.to_owned(), is_kept: false }
     }
 
     /// The names of its queues.
@@ -62,6 +63,11 @@ impl Pool {
     /// A folder of the test's own.
     pub fn folder(&self) -> &PathBuf {
         &self.folder
+    }
+
+    /// Leaves the folder where it is when this is dropped.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
     }
 
     /// Writes a file into the folder of the test and returns its path.
@@ -132,7 +138,9 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.folder));
+        if !self.is_kept {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -88,6 +88,12 @@ impl Process {
     /// What it has printed.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Keeps what it has printed in this folder, under its process id, as the ledger names it.
+    pub fn save_output(&self, folder: &Path) {
+        let file = folder.join(format!("{}-{}.log", self.name, self.child.id()));
+        std::fs::copy(&self.log, file).expect("a copy of the log");
     }
 
     fn signal(&self, signal: Signal) {

@@ -109,11 +109,13 @@ impl Stage {
     pub fn tend(&mut self) {
         for n in 0..self.workers.len() {
             if self.workers[n].process.is_dead() {
+                self.workers[n].process.save_output(&self.logs());
                 self.workers[n] = self.new_worker();
             }
         }
         for n in 0..self.monitors.len() {
             if self.monitors[n].process.is_dead() {
+                self.monitors[n].process.save_output(&self.logs());
                 self.monitors[n] = self.new_monitor();
             }
         }
@@ -196,6 +198,22 @@ impl Stage {
     pub fn peaks(&self) -> (u64, u64) {
         let peak = |services: &[Service]| services.iter().filter_map(|s| s.process.peak()).max().unwrap_or(0);
         (peak(&self.workers), peak(&self.monitors))
+    }
+
+    /// Keeps the books, and what every process and the broker have printed, beyond the end of the run. Returns where.
+    pub fn keep(&mut self) -> PathBuf {
+        let logs = self.logs();
+        let services = self.workers.iter().chain(&self.monitors);
+        services.for_each(|service| service.process.save_output(&logs));
+        std::fs::write(logs.join("rabbitmq.log"), self.stand.broker_log()).expect("a file in the test's folder");
+        self.pool.keep();
+        self.pool.folder().clone()
+    }
+
+    fn logs(&self) -> PathBuf {
+        let folder = self.pool.folder().join("logs");
+        std::fs::create_dir_all(&folder).expect("a folder for logs");
+        folder
     }
 
     /// The ledger of the workers.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use warren_tests::{
     fault::Fault,
     flat,
-    mixture::{self, Moment, Report},
+    mixture::{self, Moment},
+    report::Report,
     stage::Size,
 };
 
@@ -22,6 +23,9 @@ struct Arguments {
     /// Which mixture: the same seed strikes the same things at the same times. Drawn and printed if not given.
     #[arg(long)]
     seed: Option<u64>,
+    /// Only these faults, by their names in the table, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "FAULTS", value_parser = fault)]
+    only: Vec<Fault>,
     /// Tasks a second.
     #[arg(long, default_value_t = 60)]
     rate: u32,
@@ -44,9 +48,10 @@ async fn main() -> ExitCode {
     let length = Duration::from_secs(60 * arguments.minutes);
     eprintln!("seed {seed}: the same again with --seed {seed} --minutes {}", arguments.minutes);
     let size = Size { rate: arguments.rate.div_ceil(2), producers: 2, ..Size::default() };
+    let faults = if arguments.only.is_empty() { &Fault::ALL } else { arguments.only.as_slice() };
     let bar = progress(length);
     let mut last = Vec::new();
-    let report = mixture::run(seed, length, size, |moment| {
+    let report = mixture::run(seed, length, faults, size, |moment| {
         bar.set_position(moment.elapsed.as_secs());
         let line = describe(&moment);
         if bar.is_hidden() && moment.broken != last {
@@ -62,11 +67,20 @@ async fn main() -> ExitCode {
     } else {
         print_table(&report);
     }
+    if let Some(folder) = &report.evidence {
+        let histories = std::fs::read_to_string(folder.join("histories")).unwrap_or_default();
+        eprintln!("{histories}kept are the books, the logs and these histories: {}", folder.display());
+    }
     let broken = report.broken_promises();
     for promise in &broken {
         eprintln!("NOT KEPT: {promise}");
     }
     if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn fault(name: &str) -> Result<Fault, String> {
+    let known = Fault::ALL.into_iter().find(|fault| fault.name() == name.trim());
+    known.ok_or_else(|| format!("expected one of: {}", Fault::ALL.map(Fault::name).join(", ")))
 }
 
 async fn watch_memory(tasks: u64, time: Duration) -> ExitCode {
@@ -118,9 +132,9 @@ fn rows(report: &Report) -> BTreeMap<Fault, Row> {
         row.red.1 += usize::from(aftermath.red.is_some());
         row.back.extend(aftermath.back);
     }
-    for duplicate in &report.balance.duplicates {
+    for (duplicate, reasons) in &report.again {
         // Where several were at work, the latest gets the blame.
-        if let Some(fault) = report.reasons(duplicate).last() {
+        if let Some(fault) = reasons.last() {
             let row = rows.entry(*fault).or_default();
             if duplicate.done.is_some() { row.unacknowledged += 1 } else { row.unfinished += 1 }
         }
@@ -152,9 +166,9 @@ fn print_table(report: &Report) {
         println!("| {} | {} | {held} | {red} | {back} | {unfinished} | {unacknowledged} |", fault.name(), row.times);
     }
     let balance = &report.balance;
-    println!("\nseed {}, {} min of faults", report.seed, report.length.as_secs() / 60);
+    println!("\n- seed {}, {} min of faults", report.seed, report.length.as_secs() / 60);
     println!(
-        "confirmed {} = succeeded {} + dead {} + expired {} + lost {}",
+        "- confirmed {} = succeeded {} + dead {} + expired {} + lost {}",
         balance.confirmed,
         balance.succeeded,
         balance.dead,
@@ -162,20 +176,15 @@ fn print_table(report: &Report) {
         balance.missing.len()
     );
     println!(
-        "executions {}, of these once more {} (without a reason {}); shown wrongly {}, after a flush and a rebuild {}",
+        "- executions {}, of these once more {} (without a reason {}); shown wrongly {}, after a flush and a rebuild {}",
         report.executions,
-        balance.duplicates.len(),
-        balance.duplicates.iter().filter(|duplicate| report.reasons(duplicate).is_empty()).count(),
+        report.again.len(),
+        report.unexplained(),
         balance.disagreements.len(),
         report.rebuilt_otherwise.len()
     );
-    println!("workers killed by a poison task: at most {}, {:.1} on average", report.poison.0, report.poison.1);
-    println!("largest resident size: worker {} MiB, monitor {} MiB", report.peaks.0, report.peaks.1);
-    for examples in [&balance.missing, &balance.disagreements, &report.rebuilt_otherwise] {
-        for example in examples.iter().take(10) {
-            println!("  {example}");
-        }
-    }
+    println!("- workers killed by a poison task: at most {}, {:.1} on average", report.poison.0, report.poison.1);
+    println!("- largest resident size: worker {} MiB, monitor {} MiB", report.peaks.0, report.peaks.1);
 }
 
 fn as_json(report: &Report) -> Value {
@@ -195,7 +204,7 @@ fn as_json(report: &Report) -> Value {
         "seed": report.seed, "seconds": report.length.as_secs(), "faults": faults,
         "confirmed": balance.confirmed, "succeeded": balance.succeeded, "dead": balance.dead,
         "expired": balance.expired, "lost": balance.missing, "executions": report.executions,
-        "duplicates": balance.duplicates.len(), "shown_wrongly": balance.disagreements,
+        "duplicates": report.again.len(), "shown_wrongly": balance.disagreements,
         "rebuilt_otherwise": report.rebuilt_otherwise, "poison_kills_at_most": report.poison.0,
         "worker_peak_mib": report.peaks.0, "monitor_peak_mib": report.peaks.1,
         "not_kept": report.broken_promises(),
