@@ -38,6 +38,8 @@ pub const SUBMITTED: &str = "warren-submitted";
 pub const CHECK: &str = "warren-check";
 /// The workers that were lost while they ran this attempt, separated by commas.
 pub const CRASHED: &str = "warren-crashed";
+/// How many workers were lost while they ran this attempt, those without a name among them.
+pub const CRASHES: &str = "warren-crashes";
 /// Why the task is dead.
 pub const REASON: &str = "warren-reason";
 /// The last error.

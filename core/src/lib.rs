@@ -45,6 +45,9 @@ pub mod figure;
 pub mod histogram;
 mod span;
 
+// What is done where no fact is known.
+pub mod unrecorded;
+
 // What is wrong.
 pub mod finding;
 

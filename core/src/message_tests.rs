@@ -92,11 +92,12 @@ proptest! {
         kind in proptest::option::of(".{0,120}"),
         message_id in proptest::option::of(".{0,220}"),
         priority in proptest::option::of(any::<u8>()),
-        values in proptest::collection::vec(any_value(), 12),
+        values in proptest::collection::vec(any_value(), 13),
     ) {
         let names = [
             header::TASK, header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF,
-            header::ATTEMPT, header::DEADLINE, header::SUBMITTED, header::CHECK, header::CRASHED, header::TRACEPARENT,
+            header::ATTEMPT, header::DEADLINE, header::SUBMITTED, header::CHECK, header::CRASHED, header::CRASHES,
+            header::TRACEPARENT,
         ];
         let headers = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
         let incoming = Incoming { kind, message_id, priority, headers };

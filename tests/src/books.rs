@@ -153,8 +153,9 @@ fn duplicates(executions: &Executions) -> Vec<Duplicate> {
     duplicates
 }
 
-// Reason by task. They are browsed on a channel of their own, and go back when it closes.
-async fn dead_letters(broker: &Broker, queue: &str) -> BTreeMap<String, String> {
+/// The dead letters of a queue: their reason by task. They are browsed on a channel of their own, and go back when it
+/// closes.
+pub async fn dead_letters(broker: &Broker, queue: &str) -> BTreeMap<String, String> {
     let channel = broker.channel().await;
     let mut letters = BTreeMap::new();
     while let Some(letter) = channel.basic_get(queue.into(), BasicGetOptions::default()).await.expect("a dead letter") {

@@ -77,6 +77,7 @@ fn headers() -> Vec<Case> {
         ("warren-submitted", vec![]),
         ("warren-check", vec!["flag"]),
         ("warren-crashed", vec![]),
+        ("warren-crashes", vec![]),
         ("warren-first-failure", vec![]),
     ];
     let mut cases = Vec::new();

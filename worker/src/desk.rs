@@ -27,7 +27,7 @@ use crate::{
     metrics::Metrics,
     reading::{Assignments, Refusal, Work},
     settlement::{Fate, Settlement},
-    suspicion::{Decision, Suspicion},
+    suspicion::{Decision, Suspects, Suspicion},
 };
 
 // The copy that is made once more comes this much later than the first, if there is one: then the record knows of that.
@@ -82,7 +82,7 @@ impl Desk {
             self.defer(delivery, work, now, due).await
         } else {
             let decision = if may_not_be_the_first(taken, work) {
-                self.suspicion.consider(work, taken.lane, taken.connected).await
+                self.suspicion.consider(work, taken).await
             } else {
                 Decision::Run
             };
@@ -115,16 +115,16 @@ impl Desk {
             }
             Decision::Over => Some(Fate::Acknowledge),
             Decision::Later => {
-                debug!("the worker that began it lives and runs it: it is asked for again later");
+                debug!("whoever began it may be at it still: it is asked for again later");
                 Some(self.settlement.postpone(work, delivery, now).await)
             }
-            Decision::Suspect(workers) => {
-                warn!(?workers, "workers began this attempt and did not end it: it runs apart from the others");
-                Some(self.settlement.suspect(delivery, &work.id, &work.task.queue, &workers).await)
+            Decision::Suspect(suspects) => {
+                warn!(?suspects, "workers began this attempt and did not end it: it runs apart from the others");
+                Some(self.settlement.suspect(delivery, work, &suspects).await)
             }
-            Decision::Poison(workers) => {
-                warn!(?workers, "this task was running when these workers died: it is put aside");
-                let error = format!("{} workers died while they ran it", workers.len());
+            Decision::Poison(suspects) => {
+                warn!(?suspects, "this task was running when these workers died: it is put aside");
+                let error = format!("{} workers died while they ran it", suspects.crashes);
                 Some(self.refuse(delivery, &refusal(work, Reason::Poison, error)).await)
             }
         }
@@ -181,7 +181,7 @@ impl Desk {
                 Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome, &place).await,
                 Execution::Interrupted => {
                     self.take_back(work, run).await;
-                    Fate::GiveBack
+                    self.give_back(taken, work).await
                 }
             };
             (place.leave(), fate)
@@ -219,7 +219,7 @@ impl Desk {
         if work.assignment.handler.is_isolated() || !may_not_be_the_first(taken, work) {
             return None;
         }
-        let decision = self.suspicion.reconsider(work, taken.lane, taken.connected, run).await;
+        let decision = self.suspicion.reconsider(work, taken, run).await;
         (decision != Decision::Run).then_some(decision)
     }
 
@@ -269,6 +269,15 @@ impl Desk {
         }
         let check = delivery.redelivered || work.task.check;
         self.settlement.carry_out(work, delivery, &outcome, verdict, at, check).await
+    }
+
+    // A suspect that comes back by the flag is one that was running when its worker died, if nobody can be asked: so it
+    // goes back as a copy.
+    async fn give_back(&self, taken: &Taken, work: &Work) -> Fate {
+        match taken.lane {
+            Lane::Tasks => Fate::GiveBack,
+            Lane::Suspects => self.settlement.suspect(&taken.delivery, work, &Suspects::of(work)).await,
+        }
     }
 
     // Says that a run which was announced came to nothing.

@@ -23,6 +23,15 @@ pub enum Lane {
     Suspects,
 }
 
+/// Which of a worker's connections it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// Its first.
+    First,
+    /// The one before has broken.
+    Again,
+}
+
 /// A delivery, and where it came from.
 #[derive(Debug)]
 pub struct Taken {
@@ -32,6 +41,8 @@ pub struct Taken {
     pub lane: Lane,
     /// Since when there is a connection to take from.
     pub connected: Instant,
+    /// Which connection that is.
+    pub session: Session,
     /// The delivery.
     pub delivery: Delivery,
 }
@@ -43,6 +54,7 @@ pub struct Lanes {
     turns: Turns,
     prefetch: u16,
     opened: Instant,
+    session: Session,
 }
 
 #[derive(Debug)]
@@ -62,6 +74,7 @@ impl Lanes {
         topology: &Topology,
         queues: &[(QueueName, u32)],
         prefetch: u16,
+        session: Session,
     ) -> Result<Self, Error> {
         declare(link, topology, queues).await?;
         let mut lines = Vec::new();
@@ -71,7 +84,7 @@ impl Lanes {
             }
         }
         let turns = Turns::new(queues.iter().flat_map(|(_, weight)| [*weight, 1]));
-        Ok(Self { lines, turns, prefetch, opened: Instant::now() })
+        Ok(Self { lines, turns, prefetch, opened: Instant::now(), session })
     }
 
     /// The next delivery, in proportion to the weights of the queues that have one. A lane whose consumer was cancelled
@@ -85,7 +98,7 @@ impl Lanes {
                     let Line { queue, lane, head, .. } = &mut self.lines[index];
                     let delivery = head.take().expect("only lines with a head are chosen");
                     let (queue, lane) = (queue.clone(), *lane);
-                    return Ok(Taken { queue, lane, connected: self.opened, delivery });
+                    return Ok(Taken { queue, lane, connected: self.opened, session: self.session, delivery });
                 }
                 Some(index) => self.reopen(index, link, topology).await?,
             }

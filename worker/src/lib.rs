@@ -28,6 +28,7 @@ mod pool;
 mod reading;
 mod settlement;
 mod suspicion;
+mod witness;
 
 // Beside it.
 mod board;

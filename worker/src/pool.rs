@@ -18,7 +18,7 @@ use warren_runtime::{
 
 use crate::{
     desk::Desk,
-    lanes::{self, Lanes, Taken},
+    lanes::{self, Lanes, Session, Taken},
 };
 
 // What has ended before the worker was told to stop now may still be made safe for this long.
@@ -55,13 +55,15 @@ impl Pool {
         let slots = Arc::new(Semaphore::new(self.slots as usize));
         let running = TaskTracker::new();
         let mut sessions = Sessions::new(self.connector.clone(), "consume");
+        let mut session = Session::First;
         while let Some(link) = sessions.next(&shutdown.drain).await {
             let ended = tokio::select! {
-                ended = self.live(&link, &slots, &running, shutdown) => ended,
+                ended = self.live(&link, session, &slots, &running, shutdown) => ended,
                 error = link.broken() => Err(error),
             };
             self.latch.missing("no connection to consume on");
             sessions.ended(link, ended).await;
+            session = Session::Again;
         }
         self.finish(&running, shutdown).await;
     }
@@ -69,11 +71,12 @@ impl Pool {
     async fn live(
         &self,
         link: &Link,
+        session: Session,
         slots: &Arc<Semaphore>,
         running: &TaskTracker,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
-        let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch).await?;
+        let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch, session).await?;
         self.latch.met();
         // What was missed before has just been made.
         let publisher = &self.desk.settlement.publisher;

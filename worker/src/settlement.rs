@@ -23,7 +23,7 @@ use warren_runtime::{
     event_log::EventLog,
 };
 
-use crate::{patience::Patience, reading::Work};
+use crate::{patience::Patience, reading::Work, suspicion::Suspects};
 
 // A single stay on the ladder.
 const POSTPONED: Duration = Duration::from_millis(3_200);
@@ -73,7 +73,7 @@ impl Settlement {
             let copy = Copy::of(delivery)
                 .id(work.id.as_str())
                 .kind(work.kind.as_str())
-                .without(&[header::CRASHED, header::CHECK]);
+                .without(&[header::CRASHED, header::CRASHES, header::CHECK]);
             let copy = copy.time(header::FIRST_FAILURE, first_failure);
             if check { copy.check() } else { copy }
         };
@@ -108,7 +108,7 @@ impl Settlement {
         reason: Reason,
         error: &str,
     ) -> Fate {
-        let copy = Copy::of(delivery).id(id.as_str()).without(&[header::CRASHED, header::CHECK]);
+        let copy = Copy::of(delivery).id(id.as_str()).without(&[header::CRASHED, header::CRASHES, header::CHECK]);
         let fate = self.deliver(&self.dead_letter(copy, queue, attempt, reason, error)).await;
         if fate == Fate::Acknowledge {
             self.reply(&delivery.properties, id, reason.name(), Some(error.to_owned()), None).await;
@@ -116,15 +116,17 @@ impl Settlement {
         fate
     }
 
-    /// Puts a delivery where the tasks run that may have killed a worker, with the workers that are gone.
-    pub async fn suspect(&self, delivery: &Delivery, id: &TaskId, queue: &QueueName, workers: &[WorkerId]) -> Fate {
-        let names: Vec<_> = workers.iter().map(WorkerId::as_str).collect();
-        let copy = Copy::of(delivery).id(id.as_str()).text(header::CRASHED, &names.join(","));
-        self.deliver(&copy.expiration(None).to_queue(&self.names.suspect(queue))).await
+    /// Puts a delivery where the tasks run that may have killed a worker, with what is known of those workers.
+    pub async fn suspect(&self, delivery: &Delivery, work: &Work, suspects: &Suspects) -> Fate {
+        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        let copy = copy.without(&[header::CRASHED]).number(header::CRASHES, suspects.crashes as u64);
+        let names: Vec<_> = suspects.workers.iter().map(WorkerId::as_str).collect();
+        let copy = if names.is_empty() { copy } else { copy.text(header::CRASHED, &names.join(",")) };
+        self.deliver(&copy.expiration(None).to_queue(&self.names.suspect(&work.task.queue))).await
     }
 
-    /// Puts a delivery on the delay ladder for a while, for another worker is at it. Nothing is decided by that, so
-    /// nothing is written.
+    /// Puts a delivery on the delay ladder for a while, for another worker is at it or nobody knows. Nothing is decided by
+    /// that, so nothing is written.
     pub async fn postpone(&self, work: &Work, delivery: &Delivery, now: Timestamp) -> Fate {
         let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str()).check();
         let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);

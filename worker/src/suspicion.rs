@@ -1,37 +1,38 @@
-//! Asking the record about a delivery that may not be the first of its attempt.
+//! Whether a delivery that may not be the first of its attempt is run.
 //!
-//! Redis is asked only here, only about deliveries that are flagged or marked, and never waited for long: where it does
-//! not answer, the attempt runs.
+//! The record decides, where there is one. Where there is none, what cannot kill its worker runs; and what can is decided by
+//! what the message itself tells ([`warren_core::unrecorded`]).
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use redis::AsyncCommands;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 use warren_core::{
-    Redelivery, TaskId, WorkerId, consider,
+    Redelivery, WorkerId, consider,
     event::Run,
-    record::TaskRecord,
+    record::End,
+    unrecorded::{Guess, Sign, guess},
     worker::{Health, WorkerRecord},
 };
-use warren_runtime::{amqp::session::chain, clock, redis::Store};
+use warren_runtime::clock;
 
-use crate::{lanes::Lane, reading::Work};
+use crate::{
+    lanes::{Lane, Session, Taken},
+    reading::Work,
+    witness::Witness,
+};
 
 const PATIENCE: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 const BETWEEN_RECORDS: Duration = Duration::from_millis(10);
-// After the record was waited for in vain, nothing is held up by it for this long.
-const FORBEARANCE: Duration = Duration::from_secs(10);
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 // What broke this worker's last connection may have broken those of the others and of the monitor as well: then what has
 // run a moment ago is on record only when they have all connected again. It is once that this is waited for, not once
 // for each delivery of a backlog.
 const SETTLING: Duration = Duration::from_secs(1);
+// For as long, what comes back is taken to have come back because of that, where nobody can be asked.
+const SHAKEN: Duration = Duration::from_secs(10);
 
 /// What to do with a delivery.
 #[derive(Debug, PartialEq)]
@@ -40,21 +41,38 @@ pub enum Decision {
     Run,
     /// Nothing.
     Over,
-    /// Another worker is at it: ask again later.
+    /// Another worker is at it, or it is not known yet: ask again later.
     Later,
     /// Do once more what the verdict on record asks for.
-    CarryOut(Box<warren_core::record::End>),
-    /// Put it where suspects run one at a time, with the names of the workers that may have died of it.
-    Suspect(Vec<WorkerId>),
+    CarryOut(Box<End>),
+    /// Put it where suspects run one at a time, and write this on it.
+    Suspect(Suspects),
     /// It has killed as many workers as it may.
-    Poison(Vec<WorkerId>),
+    Poison(Suspects),
 }
 
-/// Knows where to ask, and what to make of the answer.
+/// The workers that may have died of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspects {
+    /// Those whose names are known.
+    pub workers: Vec<WorkerId>,
+    /// How many there are with those who have no name.
+    pub crashes: usize,
+}
+
+impl Suspects {
+    /// Those that the message tells of.
+    pub fn of(work: &Work) -> Self {
+        let workers = work.task.crashed.clone();
+        Self { crashes: workers.len().max(work.task.crashes as usize), workers }
+    }
+}
+
+/// Knows whom to ask, and what to make of the answer.
 #[derive(Debug, Clone)]
 pub struct Suspicion {
-    /// Where the records are.
-    pub store: Store,
+    /// Whom to ask.
+    pub witness: Witness,
     /// Who asks.
     pub me: WorkerId,
     /// How many lost workers make a task poison.
@@ -63,35 +81,50 @@ pub struct Suspicion {
     pub lost_after: Duration,
     /// Ends every wait.
     pub abort: CancellationToken,
-    /// When the record was last waited for in vain.
-    pub behind: Arc<Mutex<Option<Instant>>>,
+}
+
+// What the record says of the other workers.
+enum Others {
+    // They began it and may have died of it.
+    Began(Vec<WorkerId>),
+    // Whatever they did, this is what is to be done.
+    Settled(Decision),
+    // Nobody answers.
+    Unknown,
 }
 
 impl Suspicion {
-    /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects, over a
-    /// connection that there is since `connected`.
-    pub async fn consider(&self, work: &Work, lane: Lane, connected: Instant) -> Decision {
-        self.decide(work, lane, connected, None).await
+    /// Decides about a delivery that is flagged as redelivered, marked, or came by the lane of suspects.
+    pub async fn consider(&self, work: &Work, taken: &Taken) -> Decision {
+        // What cannot kill its worker is run when nobody answers, so a question in vain is worth its time.
+        if self.witness.is_silent() && !work.assignment.handler.is_isolated() {
+            return self.guess(work, taken).await;
+        }
+        self.decide(work, taken, None).await
     }
 
     /// Decides once more when the record has come so far that it holds this worker's own start, `own`, and so every
-    /// earlier one. Where the monitor is down or behind, the attempt runs.
-    pub async fn reconsider(&self, work: &Work, lane: Lane, connected: Instant, own: &Run) -> Decision {
-        if self.sees(work, own).await { self.decide(work, lane, connected, Some(own)).await } else { Decision::Run }
+    /// earlier one.
+    pub async fn reconsider(&self, work: &Work, taken: &Taken, own: &Run) -> Decision {
+        if self.sees(work, own).await {
+            self.decide(work, taken, Some(own)).await
+        } else {
+            self.guess(work, taken).await
+        }
     }
 
     async fn sees(&self, work: &Work, own: &Run) -> bool {
-        if self.behind().is_some_and(|since| since.elapsed() < FORBEARANCE) {
+        if self.witness.is_behind() || self.witness.is_silent() {
             return false;
         }
         let begun = Instant::now();
-        while let Some(record) = self.record(&work.id).await {
+        while let Some(record) = self.witness.task(&work.id).await {
             let runs = record.attempts.get(&work.task.attempt).map(|attempt| &attempt.runs);
             if runs.is_some_and(|runs| runs.iter().any(|run| run.run == *own)) {
                 return true;
             }
             if begun.elapsed() > PATIENCE {
-                *self.behind.lock().expect("nobody panics while looking at a clock") = Some(Instant::now());
+                self.witness.fell_behind();
                 return false;
             }
             if self.abort.run_until_cancelled(sleep(BETWEEN_RECORDS)).await.is_none() {
@@ -101,41 +134,46 @@ impl Suspicion {
         false
     }
 
-    fn behind(&self) -> Option<Instant> {
-        *self.behind.lock().expect("nobody panics while looking at a clock")
-    }
-
-    async fn decide(&self, work: &Work, lane: Lane, connected: Instant, own: Option<&Run>) -> Decision {
-        let workers = match self.others(work, connected, own).await {
-            Ok(workers) => workers,
-            Err(decision) => return *decision,
+    async fn decide(&self, work: &Work, taken: &Taken, own: Option<&Run>) -> Decision {
+        let others = match self.others(work, taken.connected, own).await {
+            Others::Began(workers) => workers,
+            Others::Settled(decision) => return decision,
+            Others::Unknown => return self.guess(work, taken).await,
         };
-        let mut suspects = work.task.crashed.clone();
-        suspects.extend(workers);
-        match lane {
-            Lane::Tasks if suspects.is_empty() => Decision::Run,
+        let is_news = !others.is_empty();
+        let mut suspects = Suspects::of(work);
+        suspects.workers.extend(others);
+        suspects.crashes = match own {
+            // The record is complete, and knows better than what was counted without it.
+            Some(_) => suspects.workers.len(),
+            None => suspects.crashes.max(suspects.workers.len()),
+        };
+        match taken.lane {
+            Lane::Tasks if suspects.crashes == 0 => Decision::Run,
             Lane::Tasks => Decision::Suspect(suspects),
-            Lane::Suspects => self.count(suspects).await,
+            Lane::Suspects if suspects.workers.len() >= self.crashes => self.judge(work, taken, suspects).await,
+            // Written down before it runs again: the next may find nobody to ask.
+            Lane::Suspects if is_news && !work.assignment.handler.is_isolated() => Decision::Suspect(suspects),
+            Lane::Suspects => Decision::Run,
         }
     }
 
-    // The workers that began it and may have died of it, or what is decided without them. Whoever began it may be at it
-    // still, and only cut off from the broker for a moment: its last word holds for half of the time after which it
-    // counts as lost. Nothing is held up meanwhile: the delivery rests on the ladder.
-    async fn others(&self, work: &Work, connected: Instant, own: Option<&Run>) -> Result<Vec<WorkerId>, Box<Decision>> {
+    // Whoever began it may be at it still, and only cut off from the broker for a moment: its last word holds for half of
+    // the time after which it counts as lost. Nothing is held up meanwhile: the delivery rests on the ladder.
+    async fn others(&self, work: &Work, connected: Instant, own: Option<&Run>) -> Others {
         let (mut asked, mut later) = (false, Vec::new());
         loop {
-            let Some(record) = self.record(&work.id).await else { return Err(Box::new(Decision::Run)) };
+            let Some(record) = self.witness.task(&work.id).await else { return Others::Unknown };
             let attempt = record.attempts.get(&work.task.attempt);
             if connected.elapsed() < SETTLING && attempt.is_none_or(|attempt| attempt.runs.is_empty()) {
                 match self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await {
                     Some(()) => continue,
-                    None => return Ok(Vec::new()),
+                    None => return Others::Began(Vec::new()),
                 }
             }
             let runs = match consider(&record, work.task.attempt, &self.me) {
-                Redelivery::CarryOut { end, .. } => return Err(Box::new(Decision::CarryOut(Box::new(end)))),
-                Redelivery::Over => return Err(Box::new(Decision::Over)),
+                Redelivery::CarryOut { end, .. } => return Others::Settled(Decision::CarryOut(Box::new(end))),
+                Redelivery::Over => return Others::Settled(Decision::Over),
                 Redelivery::Run => Vec::new(),
                 Redelivery::Suspect { runs } => runs,
             };
@@ -143,9 +181,9 @@ impl Suspicion {
             let runs: Vec<_> = runs.into_iter().filter(|run| !is_settled(run)).collect();
             let workers: Vec<_> = runs.iter().map(|run| run.worker.clone()).collect();
             if asked || runs.is_empty() {
-                return Ok(workers);
+                return Others::Began(workers);
             }
-            let Ok(Ok(records)) = timeout(PATIENCE, self.records(&workers)).await else { return Ok(workers) };
+            let Some(records) = self.witness.workers(&workers).await else { return Others::Began(workers) };
             let now = clock::now();
             let may_go_on = |run: &Run, record: &WorkerRecord| {
                 record.may_be_at(&work.id, work.task.attempt, run, now, self.lost_after / 2)
@@ -156,7 +194,7 @@ impl Suspicion {
             let is_later = |run: &Run| own.is_some_and(|own| (own.started, &own.worker) < (run.started, &run.worker));
             let (yielding, first): (Vec<_>, Vec<_>) = at_it.partition(is_later);
             if !first.is_empty() {
-                return Err(Box::new(Decision::Later));
+                return Others::Settled(Decision::Later);
             }
             later.extend(yielding);
             // The task's record once more, for it must be read after the workers'.
@@ -164,50 +202,54 @@ impl Suspicion {
         }
     }
 
-    async fn record(&self, task: &TaskId) -> Option<TaskRecord> {
-        match timeout(PATIENCE, self.store.task(task)).await {
-            Ok(Ok(record)) => Some(record.unwrap_or_default()),
-            Ok(Err(error)) => {
-                debug!(error = chain(&error), "no record to consult");
-                None
-            }
-            Err(_) => None,
-        }
-    }
-
     // A worker that lives was cut off or shut down; it did not die of the task. Only when that could make the difference
     // is it worth waiting until the fate of each is known.
-    async fn count(&self, suspects: Vec<WorkerId>) -> Decision {
+    async fn judge(&self, work: &Work, taken: &Taken, suspects: Suspects) -> Decision {
         // The clock may be set back meanwhile.
         let begun = Instant::now();
-        while suspects.len() >= self.crashes {
-            let fates = match self.fates(&suspects).await {
-                Ok(fates) => fates,
-                Err(error) => {
-                    warn!(error = chain(&error), "the fate of the workers that began this task is not known: it runs");
-                    return Decision::Run;
-                }
+        loop {
+            let Some(records) = self.witness.workers(&suspects.workers).await else {
+                return self.guess(work, taken).await;
             };
-            let lost = fates.iter().filter(|fate| **fate == Some(Health::Lost)).count();
-            if lost >= self.crashes {
+            let (now, waited) = (clock::now(), begun.elapsed() > self.lost_after + BETWEEN_LOOKS);
+            // Who lives has been heard of within that time.
+            let is_lost = |record: &Option<WorkerRecord>| {
+                record.as_ref().map_or(waited, |record| record.health(now, self.lost_after) == Health::Lost)
+            };
+            if records.iter().filter(|record| is_lost(record)).count() >= self.crashes {
                 return Decision::Poison(suspects);
             }
-            let waited = begun.elapsed() > self.lost_after + BETWEEN_LOOKS;
             if waited || self.abort.run_until_cancelled(sleep(BETWEEN_LOOKS)).await.is_none() {
                 return Decision::Run;
             }
         }
-        Decision::Run
     }
 
-    async fn fates(&self, workers: &[WorkerId]) -> Result<Vec<Option<Health>>, redis::RedisError> {
-        let (records, now) = (self.records(workers).await?, clock::now());
-        Ok(records.into_iter().map(|record| record.map(|record| record.health(now, self.lost_after))).collect())
+    async fn guess(&self, work: &Work, taken: &Taken) -> Decision {
+        if work.assignment.handler.is_isolated() {
+            return Decision::Run;
+        }
+        let Suspects { workers, crashes } = Suspects::of(work);
+        let sign = self.sign(taken).await;
+        debug!(?sign, crashes, "no record to go by");
+        match guess(sign, crashes, self.crashes) {
+            Guess::Run => Decision::Run,
+            Guess::Rest => Decision::Later,
+            Guess::Apart { crashes } => Decision::Suspect(Suspects { workers, crashes }),
+            Guess::Poison { crashes } => Decision::Poison(Suspects { workers, crashes }),
+        }
     }
 
-    async fn records(&self, workers: &[WorkerId]) -> Result<Vec<Option<WorkerRecord>>, redis::RedisError> {
-        let fields: Vec<_> = workers.iter().map(WorkerId::as_str).collect();
-        let texts: Vec<Option<Vec<u8>>> = self.store.shared().hmget(self.store.keys().workers(), &fields).await?;
-        Ok(texts.into_iter().map(|text| serde_json::from_slice(&text?).ok()).collect())
+    async fn sign(&self, taken: &Taken) -> Sign {
+        match (taken.lane, taken.delivery.redelivered) {
+            (Lane::Tasks, true) => Sign::Returned,
+            (Lane::Tasks, false) if self.witness.is_moving().await => Sign::RestedAndAwaited,
+            (Lane::Tasks, false) => Sign::Rested,
+            (Lane::Suspects, false) => Sign::Apart,
+            (Lane::Suspects, true) => match taken.session {
+                Session::Again if taken.connected.elapsed() < SHAKEN => Sign::BrokenOff,
+                Session::First | Session::Again => Sign::Crashed,
+            },
+        }
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     reading::{Assignment, Assignments},
     settlement::Settlement,
     suspicion::Suspicion,
+    witness::Witness,
 };
 
 // A worker is lost when it has missed this many heartbeats.
@@ -73,12 +74,11 @@ impl Worker {
         let settlement =
             Settlement { names, publisher: uplink.publisher.clone(), log: uplink.log.clone(), abort: cutoff.clone() };
         let suspicion = Suspicion {
-            store,
+            witness: Witness::new(store),
             me: me.clone(),
             crashes: config.crashes as usize,
             lost_after: config.heartbeat * MISSED_HEARTBEATS,
             abort: cutoff.clone(),
-            behind: Arc::default(),
         };
         let heart = Heart {
             hello: hello(&config, &me, kinds.keys()),

@@ -62,6 +62,7 @@ pub fn names_its_fields(problems: &[Problem]) {
         header::SUBMITTED,
         header::CHECK,
         header::CRASHED,
+        header::CRASHES,
         header::FIRST_FAILURE,
     ];
     assert!(!problems.is_empty(), "refused without a reason");
