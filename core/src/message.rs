@@ -132,7 +132,10 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
         submitted: fields.time(header::SUBMITTED),
         check: fields.flag(header::CHECK),
         crashed: fields.crashed(),
-        crashes: fields.number(header::CRASHES, 0, u64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        crashes: fields
+            .number(header::CRASHES, 0, u64::from(u32::MAX))
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0),
         first_failure: fields.time(header::FIRST_FAILURE),
         // A malformed trace context is ignored, as W3C Trace Context asks for; it must never cost the task.
         traceparent: incoming.headers.get(header::TRACEPARENT).and_then(text_of).filter(|t| t.len() <= 128),

@@ -95,13 +95,7 @@ fn longest(fault: Fault) -> u64 {
 }
 
 /// Runs the mixture of a seed for a while, and balances the books. `show` is called a few times a second.
-pub async fn run(
-    seed: u64,
-    length: Duration,
-    faults: &[Fault],
-    size: Size,
-    mut show: impl FnMut(Moment),
-) -> Report {
+pub async fn run(seed: u64, length: Duration, faults: &[Fault], size: Size, mut show: impl FnMut(Moment)) -> Report {
     let mut stage = Stage::set(size).await;
     let begun = Instant::now();
     let mut waiting = draw(seed, length, faults).into_iter().peekable();

@@ -70,10 +70,11 @@ impl Settlement {
     ) -> Fate {
         let first_failure = work.task.first_failure.unwrap_or(ended);
         let copy = || {
-            let copy = Copy::of(delivery)
-                .id(work.id.as_str())
-                .kind(work.kind.as_str())
-                .without(&[header::CRASHED, header::CRASHES, header::CHECK]);
+            let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str()).without(&[
+                header::CRASHED,
+                header::CRASHES,
+                header::CHECK,
+            ]);
             let copy = copy.time(header::FIRST_FAILURE, first_failure);
             if check { copy.check() } else { copy }
         };
