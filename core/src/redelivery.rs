@@ -6,7 +6,7 @@
 use crate::{
     Attempt, Verdict, WorkerId,
     event::Run,
-    record::{End, TaskRecord},
+    record::{AttemptRecord, End, TaskRecord},
 };
 
 /// What the record says about a delivery.
@@ -21,8 +21,8 @@ pub enum Redelivery {
         /// Its end.
         end: End,
     },
-    /// It has ended in this way, and the attempt that its verdict asked for is on record, or it was withdrawn because the
-    /// task is cancelled: nothing is left to do.
+    /// A later attempt has brought the task to its end, or it was withdrawn because the task is cancelled: nothing is left
+    /// to do.
     Over,
     /// Other workers began it and did not end it: it may have killed them.
     Suspect {
@@ -38,7 +38,9 @@ pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redeliv
     };
     if let Some(run) = known.leading() {
         let end = run.end.clone().expect("a leading run has ended");
-        if matches!(end.verdict, Verdict::Retry { .. }) && record.attempts.contains_key(&attempt.next()) {
+        // That the next attempt is on record does not mean that its copy is safe: a broker hands a message out before it is
+        // on disk, and one that is killed then takes it along, begun as it is.
+        if record.attempts.range(attempt.next()..).any(|(_, later)| is_done_with(later)) {
             return Redelivery::Over;
         }
         return Redelivery::CarryOut { run: run.run.clone(), end };
@@ -49,6 +51,13 @@ pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redeliv
     let open = known.runs.iter().filter(|run| run.returned.is_none() && run.run.worker != *me);
     let runs: Vec<_> = open.map(|run| run.run.clone()).collect();
     if runs.is_empty() { Redelivery::Run } else { Redelivery::Suspect { runs } }
+}
+
+// Whether it has brought the task to its end without a copy that somebody has to make.
+fn is_done_with(attempt: &AttemptRecord) -> bool {
+    let end = attempt.leading().and_then(|run| run.end.as_ref());
+    let is_final = end.is_some_and(|end| matches!(end.verdict, Verdict::Complete | Verdict::Cancel));
+    is_final || attempt.withdrawn.is_some()
 }
 
 #[cfg(test)]
@@ -135,12 +144,27 @@ mod tests {
         }
     }
 
+    // The copy of an attempt that has begun may be lost with the broker: then only the holder of this one can make it again.
     #[test]
-    fn a_retry_is_asked_for_until_it_is_on_record() {
-        let mut record = record(&[ended_with(A, Verdict::Retry { due: Timestamp::from_millis(9) })]);
-        assert!(matches!(consider(&record, Attempt::FIRST, &id(B)), Redelivery::CarryOut { .. }));
-        record.attempts.entry(Attempt::FIRST.next()).or_default();
-        assert_eq!(consider(&record, Attempt::FIRST, &id(B)), Redelivery::Over);
+    fn a_retry_is_asked_for_until_a_later_attempt_has_ended_the_task() {
+        let retry = Verdict::Retry { due: Timestamp::from_millis(9) };
+        let dead = Verdict::DeadLetter { reason: crate::Reason::Permanent };
+        for (later, is_over) in [
+            (None, false),
+            (Some(retry), false),
+            (Some(dead), false),
+            (Some(Verdict::Cancel), true),
+            (Some(Verdict::Complete), true),
+        ] {
+            let mut record = record(&[ended_with(A, retry)]);
+            let next = record.attempts.entry(Attempt::FIRST.next()).or_default();
+            if let Some(verdict) = later {
+                *next = self::record(&[ended_with(B, verdict)]).attempts[&Attempt::FIRST].clone();
+            }
+            let decision = consider(&record, Attempt::FIRST, &id(B));
+            assert_eq!(decision == Redelivery::Over, is_over, "{later:?}: {decision:?}");
+            assert!(is_over || matches!(decision, Redelivery::CarryOut { .. }), "{later:?}: {decision:?}");
+        }
     }
 
     #[test]

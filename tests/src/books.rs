@@ -67,6 +67,8 @@ pub struct Balance {
     pub dead: usize,
     /// Of those: among the dead letters with the reason `expired`.
     pub expired: usize,
+    /// Of those: neither done nor dead, for somebody cancelled them, by the projection's word.
+    pub cancelled: usize,
     /// Of those: none of the above. Lost.
     pub missing: Vec<String>,
     /// Executions beyond one for each attempt.
@@ -104,6 +106,10 @@ impl Books {
                 None if done => {
                     balance.succeeded += 1;
                     TaskState::Succeeded
+                }
+                None if projected.get(&task).is_some_and(|said| said == TaskState::Cancelled.name()) => {
+                    balance.cancelled += 1;
+                    TaskState::Cancelled
                 }
                 None => {
                     balance.missing.push(task);

@@ -89,6 +89,11 @@ impl Pool {
         self.file("open", "");
     }
 
+    /// Holds those that begin from now on.
+    pub fn close_gate(&self) {
+        std::fs::remove_file(self.folder.join("open")).expect("the gate is open");
+    }
+
     /// Starts a worker, and waits until it is ready. `configuration` is the text of its TOML file.
     pub async fn worker(&self, configuration: &str) -> Service {
         self.worker_program("warren-worker", configuration).await
@@ -189,7 +194,12 @@ impl Default for Pool {
     }
 }
 
+// Below those that the system gives to connections, any of which could be the one chosen a moment later; and below those of
+// `scripts/servers`.
+const PORTS: std::ops::Range<u16> = 12_000..20_000;
+
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+    std::iter::repeat_with(|| fastrand::u16(PORTS))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("it goes on until there is one")
 }

@@ -140,6 +140,35 @@ async fn what_has_ended_on_record_is_not_run_again_when_only_the_acknowledgement
     assert_eq!((seen, lines(&pool, "begin")), ([1; 4], 4));
 }
 
+// A broker hands a message out before it is on disk, so one that is killed takes along copies that have begun. Here a
+// foreign client takes it.
+#[tokio::test]
+async fn a_retry_that_had_begun_and_is_gone_is_made_again_by_whoever_gets_the_attempt_before_it() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let (proxy, monitor) = (Proxy::to(&servers::amqp()).await, monitor(&pool).await);
+    let mut first = behind(&proxy, &pool, &handlers(&pool, "slots = 1")).await;
+    hand_in(&broker, &pool, "shaky", 1_000).await;
+    said(&pool, "begin", 1).await;
+    proxy.set(Wire::Mute(" consume"));
+    pool.open_gate();
+    monitor.task("shaky", TaskState::Delayed).await;
+    pool.close_gate();
+    let mut second = pool.worker(&handlers(&pool, "slots = 1")).await;
+    said(&pool, "begin shaky 2", 1).await;
+    monitor.task("shaky", TaskState::Running).await;
+    second.process.kill();
+    let gone = broker.take(&pool.queue()).await;
+    assert!(gone.redelivered, "it had begun");
+    first.process.kill();
+    pool.open_gate();
+
+    let _third = pool.worker(&handlers(&pool, "slots = 1")).await;
+    let task = monitor.task("shaky", TaskState::Succeeded).await;
+    assert_eq!(attempts(&task).len(), 2, "{task}");
+    let seen = ["shaky 1", "shaky 2"].map(|run| lines(&pool, &format!("begin {run}")));
+    assert_eq!(seen, [1, 2]);
+}
+
 #[tokio::test]
 async fn a_verdict_that_was_not_carried_out_is_by_the_next_worker_and_once() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);

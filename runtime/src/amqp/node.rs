@@ -28,7 +28,15 @@ impl Node {
     }
 
     fn parse(address: &str) -> Result<Self, String> {
-        address.parse().map(Self).map_err(|problem: String| {
+        let parsed: Result<AMQPUri, String> = address.parse();
+        let literal = |mut uri: AMQPUri| {
+            // The parser takes an IPv6 literal for no host at all, and means localhost by that.
+            if let Some(host) = ipv6(address) {
+                uri.authority.host = host.to_owned();
+            }
+            Self(uri)
+        };
+        parsed.map(literal).map_err(|problem| {
             // Some of the parser's messages repeat the whole address, and with it the password.
             let problem = if problem.contains(address) { "it is not a URL" } else { &problem };
             format!("expected amqp://user:password@host:port/vhost: {problem}")
@@ -43,8 +51,17 @@ impl Node {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.0.authority.host, self.0.authority.port)
+        let (host, port) = (&self.0.authority.host, self.0.authority.port);
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
+}
+
+// What stands in brackets where the host is (RFC 3986, 3.2.2).
+fn ipv6(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    host.strip_prefix('[')?.split_once(']').map(|(literal, _)| literal)
 }
 
 impl fmt::Debug for Node {
@@ -90,6 +107,10 @@ mod tests {
     fn addresses_are_separated_by_commas_and_shown_without_their_secrets() {
         assert_eq!(shown("amqp://u:secret@one:5673/%2f"), ["one:5673"]);
         assert_eq!(shown(" amqp://one/%2f , amqps://u:a%2Cb@two:1/v"), ["one:5672", "two:1"]);
+        assert_eq!(
+            shown("amqp://u:s[x]@[::1]:5673/v,amqp://[fe80::2],amqp://one/[::1]"),
+            ["[::1]:5673", "[fe80::2]:5672", "one:5672"]
+        );
         let node = Node::parse_all("amqp://u:secret@one/v").remove(0).unwrap();
         assert_eq!(format!("{node:?}"), "Node(one:5672)");
         assert_eq!(node.uri().authority.userinfo.password, "secret");

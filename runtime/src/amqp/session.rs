@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Connector, Error, Link};
 
@@ -14,6 +14,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 // that has answered a knock may be slow: it gets the connector's own patience.
 const PATIENCE: Duration = Duration::from_secs(3);
 const KNOCKING: Duration = Duration::from_secs(2);
+// While the broker is away each try fails alike.
+const BETWEEN_WORDS: Duration = Duration::from_secs(30);
 
 /// Connects again and again, for one purpose. Whoever uses it does its work on a link until that breaks
 /// ([`Link::broken`]), says how it ended, and asks for the next.
@@ -25,12 +27,14 @@ pub struct Sessions {
     born: Option<Instant>,
     // The last connection was accepted and never answered.
     mute: bool,
+    // When it was last said that there is no connection; `None` while there is one.
+    told: Option<Instant>,
 }
 
 impl Sessions {
     /// With nothing connected yet.
     pub fn new(connector: Connector, purpose: &'static str) -> Self {
-        Self { connector, purpose, wait: SHORTEST_WAIT, born: None, mute: false }
+        Self { connector, purpose, wait: SHORTEST_WAIT, born: None, mute: false, told: None }
     }
 
     /// The next connection, after a wait that grows while they keep failing; `None` once `stop` is cancelled.
@@ -43,13 +47,12 @@ impl Sessions {
                 Ok(link) => {
                     info!(purpose = self.purpose, node = %link.node(), "connected to the broker");
                     self.born = Some(Instant::now());
+                    self.told = None;
                     return Some(link);
                 }
-                Err(error @ Error::ConnectTimeout { .. }) => {
-                    warn!(purpose = self.purpose, error = chain(&error), "the broker does not answer");
-                }
+                Err(error @ Error::ConnectTimeout { .. }) => self.tell(&error),
                 Err(error) => {
-                    warn!(purpose = self.purpose, error = chain(&error), again_in = ?self.wait, "no connection to the broker");
+                    self.tell(&error);
                     self.pause(stop).await?;
                 }
             }
@@ -70,6 +73,16 @@ impl Sessions {
             self.wait = SHORTEST_WAIT;
         }
         link.close().await;
+    }
+
+    fn tell(&mut self, error: &Error) {
+        let error = chain(error);
+        if self.told.is_some_and(|told| told.elapsed() < BETWEEN_WORDS) {
+            debug!(purpose = self.purpose, error, "still no connection to the broker");
+        } else {
+            warn!(purpose = self.purpose, error, "no connection to the broker: trying until there is one");
+            self.told = Some(Instant::now());
+        }
     }
 
     // The client library keeps a thread and a socket of every connection that was given up before it was answered, for as

@@ -168,10 +168,11 @@ fn print_table(report: &Report) {
     let balance = &report.balance;
     println!("\n- seed {}, {} min of faults", report.seed, report.length.as_secs() / 60);
     println!(
-        "- confirmed {} = succeeded {} + dead {} + expired {} + lost {}",
+        "- confirmed {} = succeeded {} + dead {} + cancelled {} + expired {} + still queued 0 + lost {}",
         balance.confirmed,
         balance.succeeded,
         balance.dead,
+        balance.cancelled,
         balance.expired,
         balance.missing.len()
     );
@@ -203,6 +204,7 @@ fn as_json(report: &Report) -> Value {
     json!({
         "seed": report.seed, "seconds": report.length.as_secs(), "faults": faults,
         "confirmed": balance.confirmed, "succeeded": balance.succeeded, "dead": balance.dead,
+        "cancelled": balance.cancelled,
         "expired": balance.expired, "lost": balance.missing, "executions": report.executions,
         "duplicates": report.again.len(), "shown_wrongly": balance.disagreements,
         "rebuilt_otherwise": report.rebuilt_otherwise, "poison_kills_at_most": report.poison.0,
