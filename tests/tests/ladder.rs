@@ -63,8 +63,9 @@ impl Waiting {
         let producer = Producer::connect(&Config { namespace, amqp: config, ..Config::default() })
             .await
             .expect("the broker answers");
-        let now = ledger::now();
-        let tasks: Vec<_> = (0..TASKS).map(|n| (format!("{name}-{n}"), now + spread(n))).collect();
+        // Slower where others have taken the machine; and nothing is to be due before all is handed in.
+        let from = ledger::now() + millis(unhurried(Duration::from_millis(HANDING_IN)));
+        let tasks: Vec<_> = (0..TASKS).map(|n| (format!("{name}-{n}"), from + spread(n))).collect();
         let new = tasks.iter().map(|(id, due)| {
             let task = NewTask::new("ledger").id(id).eta(Timestamp::from_millis(*due)).json(&json!({"ms": 2}));
             ((), Ok::<_, Error>(task))
@@ -130,7 +131,11 @@ impl Waiting {
 }
 
 fn spread(n: usize) -> u64 {
-    HANDING_IN + (SOONEST + n * 7_919 % (LATEST - SOONEST)) as u64
+    (SOONEST + n * 7_919 % (LATEST - SOONEST)) as u64
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).expect("a short time")
 }
 
 fn assert_allowed(duplicates: &[Duplicate], blind: &[(u64, u64)]) {
