@@ -19,26 +19,24 @@ const NEAR: u64 = 20_000;
 pub async fn tell(stage: &Stage, tasks: &BTreeSet<String>, aftermaths: &[Aftermath]) -> String {
     let lying = lying(stage, tasks).await;
     let (executions, confirmed) = (text(&stage.books.executions), ledger::confirmed(&stage.books.confirmed));
-    let mut told = String::new();
+    let mut told = Vec::new();
     for task in tasks {
         let is_its = |line: &&str| line.split(' ').nth(1) == Some(task.as_str());
         let lines: Vec<_> = executions.lines().filter(is_its).collect();
         let confirmed = if confirmed.contains(task) { "confirmed" } else { "not confirmed" };
-        told += &format!("## {task}, {confirmed}\n");
-        told += &lines.iter().map(|line| format!("ledger: {line}\n")).collect::<String>();
+        told.push(format!("## {task}, {confirmed}"));
+        told.extend(lines.iter().map(|line| format!("ledger: {line}")));
         let shown = stage.monitors[0].get(&format!("/api/tasks/{task}")).await;
-        told += &format!("monitor: {}\n", shown.clone().map_or_else(|error| error, |shown| format!("{shown:#}")));
-        for place in lying.get(task).into_iter().flatten() {
-            told += &format!("broker: {place}\n");
-        }
+        told.push(format!("monitor: {}", shown.clone().map_or_else(|error| error, |shown| format!("{shown:#}"))));
+        told.extend(lying.get(task).into_iter().flatten().map(|place| format!("broker: {place}")));
         let times = lines.iter().filter_map(|line| line.rsplit(' ').next()?.parse().ok());
         let times: Vec<u64> = times.chain(shown.iter().filter_map(submitted)).collect();
         if let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) {
-            told += &near(aftermaths, *first, *last);
+            told.extend(near(aftermaths, *first, *last));
         }
-        told += "\n";
+        told.push(String::new());
     }
-    told
+    told.join("\n")
 }
 
 fn submitted(shown: &Value) -> Option<u64> {
@@ -46,9 +44,9 @@ fn submitted(shown: &Value) -> Option<u64> {
     u64::try_from(time.as_millisecond()).ok()
 }
 
-fn near(aftermaths: &[Aftermath], first: u64, last: u64) -> String {
-    let near = aftermaths.iter().filter(|one| one.struck <= last + NEAR && first <= one.mended + NEAR);
-    near.map(|one| format!("fault: {} from {} to {}\n", one.fault.name(), one.struck, one.mended)).collect()
+fn near(aftermaths: &[Aftermath], first: u64, last: u64) -> impl Iterator<Item = String> {
+    let near = aftermaths.iter().filter(move |one| one.struck <= last + NEAR && first <= one.mended + NEAR);
+    near.map(|one| format!("fault: {} from {} to {}", one.fault.name(), one.struck, one.mended))
 }
 
 fn text(path: &std::path::Path) -> String {

@@ -120,11 +120,12 @@ impl Report {
         let folder = stage.keep();
         let faults = self.aftermaths.iter().map(|one| {
             let Aftermath { fault, struck, mended, red, back } = one;
-            format!("{struck} {mended} {}, red {red:?}, back {back:?}\n", fault.name())
+            format!("{struck} {mended} {}, red {red:?}, back {back:?}", fault.name())
         });
+        let faults: Vec<_> = faults.collect();
         let wrong: Vec<_> = self.balance.disagreements.iter().chain(&self.rebuilt_otherwise).cloned().collect();
         for (name, text) in
-            [("faults", faults.collect()), ("wrong", wrong.join("\n")), ("histories", histories.to_owned())]
+            [("faults", faults.join("\n")), ("wrong", wrong.join("\n")), ("histories", histories.to_owned())]
         {
             std::fs::write(folder.join(name), text).expect("a file in the test's folder");
         }

@@ -32,7 +32,7 @@ impl Node {
         let literal = |mut uri: AMQPUri| {
             // The parser takes an IPv6 literal for no host at all, and means localhost by that.
             if let Some(host) = ipv6(address) {
-                uri.authority.host = host.to_owned();
+                uri.authority.host = host.into();
             }
             Self(uri)
         };
