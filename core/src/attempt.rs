@@ -23,6 +23,12 @@ impl Attempt {
         self.0.get()
     }
 
+    /// Its number where counting begins with `first`; the first for all that came before that.
+    #[must_use]
+    pub fn counted_from(self, first: Self) -> Self {
+        Self::new(self.get().saturating_sub(first.get()).saturating_add(1)).unwrap_or(Self::FIRST)
+    }
+
     /// The one after it.
     #[must_use]
     pub fn next(self) -> Self {

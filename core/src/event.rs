@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Kind, OrderId, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    Attempt, Kind, Operator, OrderId, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
     command::Order,
     depth,
     worker::{Heartbeat, Hello},
@@ -64,6 +64,12 @@ pub enum Event {
     Buried(Buried),
     /// A cancelled task was taken off its queue or the ladder, and will not be started.
     Withdrawn(Withdrawn),
+    /// A dead letter was put back into its queue.
+    Replayed(Replayed),
+    /// A dead letter was thrown away.
+    Discarded(Discarded),
+    /// Somebody wants something to be done with dead letters, and a job is made of it.
+    Undertaken(Undertaking),
     /// A foreign message named a queue that does not exist.
     Unrouted(Unrouted),
     /// An operator gave an order, and the command log has it.
@@ -266,6 +272,66 @@ pub struct Withdrawn {
     pub attempt: Attempt,
 }
 
+/// See [`Event::Replayed`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// The attempt that it may now make: the one after its last.
+    pub attempt: Attempt,
+    /// At whose wish.
+    #[serde(flatten)]
+    pub wish: Wish,
+}
+
+/// See [`Event::Discarded`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Discarded {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// The attempt as which it was dead.
+    pub attempt: Attempt,
+    /// At whose wish.
+    #[serde(flatten)]
+    pub wish: Wish,
+}
+
+/// See [`Event::Undertaken`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undertaking {
+    /// Names the action, and its job.
+    pub order: OrderId,
+    /// When it was given.
+    pub at: Timestamp,
+    /// What is to be done.
+    pub what: String,
+    /// With which letters, for people.
+    pub target: String,
+    /// At whose wish.
+    #[serde(flatten)]
+    pub wish: Wish,
+}
+
+/// Who wished for something, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wish {
+    /// Who.
+    pub by: Operator,
+    /// Why, if a reason was given.
+    #[serde(default, rename = "why", skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// See [`Event::Declined`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Declined {
@@ -312,7 +378,10 @@ impl Event {
             Self::Buried(e) => Some(&e.task),
             Self::Withdrawn(e) => Some(&e.task),
             Self::Ordered(order) => order.task(),
+            Self::Replayed(e) => Some(&e.task),
+            Self::Discarded(e) => Some(&e.task),
             Self::Declined(_)
+            | Self::Undertaken(_)
             | Self::Unrouted(_)
             | Self::WorkerStarted(_)
             | Self::Heartbeat(_)

@@ -203,13 +203,14 @@ impl Ran {
     }
 }
 
-// When an attempt came into its queue: from the ladder, or when the task was handed in to start at once.
+// When an attempt came into its queue: from the ladder, from the dead letters, or when the task was handed in to start at once.
 fn arrived(record: &TaskRecord, attempt: Attempt, made: &AttemptRecord) -> Option<Timestamp> {
     let at_once = || {
         let first = attempt == Attempt::FIRST && made.deferred.is_none();
         first.then(|| record.submission_time()).flatten()
     };
-    made.released.or_else(at_once)
+    let replayed = made.replayed.as_ref().map(|decision| decision.at);
+    made.released.or(replayed).or_else(at_once)
 }
 
 fn attempt(event: &Event) -> Option<Attempt> {
@@ -223,8 +224,11 @@ fn attempt(event: &Event) -> Option<Attempt> {
         Event::Ended(e) => Some(e.attempt),
         Event::Buried(e) => Some(e.attempt),
         Event::Withdrawn(e) => Some(e.attempt),
+        Event::Replayed(e) => Some(e.attempt),
+        Event::Discarded(e) => Some(e.attempt),
         Event::Ordered(_)
         | Event::Declined(_)
+        | Event::Undertaken(_)
         | Event::Unrouted(_)
         | Event::WorkerStarted(_)
         | Event::Heartbeat(_)

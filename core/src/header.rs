@@ -36,6 +36,11 @@ pub const DEADLINE: &str = "warren-deadline";
 pub const SUBMITTED: &str = "warren-submitted";
 /// This copy may be a second one: ask the record before running it.
 pub const CHECK: &str = "warren-check";
+/// The attempt from which the policy counts, where that is not the first: a task that was replayed has all its attempts
+/// anew.
+pub const COUNTED_FROM: &str = "warren-counted-from";
+/// Nobody knows whether this copy's twin reached the queue as well: begin only when the record is certain.
+pub const TWIN: &str = "warren-twin";
 /// The workers that were lost while they ran this attempt, separated by commas.
 pub const CRASHED: &str = "warren-crashed";
 /// How many workers were lost while they ran this attempt, those without a name among them.
@@ -67,6 +72,11 @@ pub enum Value {
     Flag(bool),
     /// A type that Warren never reads, by its name.
     Other(&'static str),
+}
+
+/// Whether Warren's own processes alone write this header.
+pub fn is_warrens_own(name: &str) -> bool {
+    name.starts_with("warren-")
 }
 
 /// Headers by name.

@@ -21,6 +21,8 @@ pub mod message;
 
 // What an attempt leads to.
 pub mod depth;
+mod fingerprint;
+pub mod letter;
 mod outcome;
 pub mod retry;
 mod verdict;
@@ -52,6 +54,7 @@ pub mod unrecorded;
 pub mod finding;
 
 pub use attempt::Attempt;
+pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use identity::{Kind, Operator, OrderId, QueueName, TaskId, WorkerId};
 pub use name::InvalidName;
 pub use outcome::{Outcome, Output};

@@ -46,8 +46,12 @@ pub struct Task {
     pub overrides: Overrides,
     /// When Warren saw it first, if that is known.
     pub submitted: Option<Timestamp>,
+    /// The attempt from which its policy counts.
+    pub counted_from: Attempt,
     /// Another copy of it may exist.
     pub check: bool,
+    /// Nobody knows whether that other copy lies in the same queue.
+    pub twin: bool,
     /// The workers that were lost while they ran this attempt.
     pub crashed: Vec<WorkerId>,
     /// How many they are at least: where there was no record, nobody knew their names.
@@ -65,6 +69,13 @@ pub enum Wait {
     For(Duration),
     /// Header `eta`.
     Until(Timestamp),
+}
+
+impl Task {
+    /// Which of the attempts that its policy grants this is.
+    pub fn granted(&self) -> Attempt {
+        self.attempt.counted_from(self.counted_from)
+    }
 }
 
 impl Wait {
@@ -118,8 +129,7 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
         Some(kind) => fields.checked("type", Some(kind), Kind::parse),
         None => fields.text(header::TASK, Kind::parse),
     };
-    let attempt =
-        fields.number(header::ATTEMPT, 1, u64::from(u32::MAX)).and_then(|n| Attempt::new(u32::try_from(n).ok()?));
+    let attempt = fields.attempt(header::ATTEMPT);
     let task = Task {
         id,
         kind,
@@ -130,7 +140,9 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
         deadline: fields.time(header::DEADLINE),
         overrides: fields.overrides(),
         submitted: fields.time(header::SUBMITTED),
+        counted_from: fields.attempt(header::COUNTED_FROM).unwrap_or(Attempt::FIRST),
         check: fields.flag(header::CHECK),
+        twin: fields.flag(header::TWIN),
         crashed: fields.crashed(),
         crashes: fields
             .number(header::CRASHES, 0, u64::from(u32::MAX))
@@ -225,6 +237,11 @@ impl Fields<'_> {
             self.refuse(field, format!("expected a whole number from {min} to {max}, got {}", shape(value)));
         }
         number
+    }
+
+    fn attempt(&mut self, field: &'static str) -> Option<Attempt> {
+        let number = self.number(field, 1, u64::from(u32::MAX))?;
+        Attempt::new(u32::try_from(number).ok()?)
     }
 
     fn duration(&mut self, field: &'static str, min: u64, max: Duration) -> Option<Duration> {

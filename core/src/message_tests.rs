@@ -22,6 +22,15 @@ fn a_plain_message_is_a_task() {
 }
 
 #[test]
+fn a_replayed_task_has_all_its_attempts_anew() {
+    for (attempt, from, granted) in [(1, None, 1), (4, None, 4), (4, Some(4), 1), (6, Some(4), 3), (3, Some(4), 1)] {
+        let mut headers = vec![("warren-attempt", Value::Integer(attempt))];
+        headers.extend(from.map(|from| ("warren-counted-from", Value::Integer(from))));
+        assert_eq!(read(&headers).unwrap().granted().get(), granted, "{attempt} {from:?}");
+    }
+}
+
+#[test]
 fn the_property_wins_over_the_header() {
     let task = read(&[("task", text("other"))]).unwrap();
     assert_eq!(task.kind.unwrap().as_str(), "echo");
@@ -59,6 +68,7 @@ fn every_problem_is_named_at_once() {
         ("timeout", Value::Integer(-1)),
         ("backoff", Value::Other("decimal")),
         ("warren-attempt", Value::Integer(0)),
+        ("warren-counted-from", text("two")),
     ])
     .unwrap_err();
     insta::assert_snapshot!(invalid.to_string().replace("; ", "\n"));
@@ -92,12 +102,12 @@ proptest! {
         kind in proptest::option::of(".{0,120}"),
         message_id in proptest::option::of(".{0,220}"),
         priority in proptest::option::of(any::<u8>()),
-        values in proptest::collection::vec(any_value(), 13),
+        values in proptest::collection::vec(any_value(), 15),
     ) {
         let names = [
             header::TASK, header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF,
             header::ATTEMPT, header::DEADLINE, header::SUBMITTED, header::CHECK, header::CRASHED, header::CRASHES,
-            header::TRACEPARENT,
+            header::TRACEPARENT, header::COUNTED_FROM, header::TWIN,
         ];
         let headers = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
         let incoming = Incoming { kind, message_id, priority, headers };

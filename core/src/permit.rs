@@ -116,7 +116,8 @@ pub fn cancel_until(record: &TaskRecord, now: Timestamp) -> Timestamp {
         | Standing::Running { .. }
         | Standing::Ended { .. }
         | Standing::Buried { .. }
-        | Standing::Withdrawn { .. } => now,
+        | Standing::Withdrawn { .. }
+        | Standing::Discarded { .. } => now,
     };
     due.max(now).plus(crate::command::HOLDS)
 }

@@ -15,7 +15,8 @@ use crate::{
     Attempt, Outcome, Reason, Timestamp, Verdict, WorkerId,
     command::{Command, Order},
     event::{
-        About, Buried, Deferred, Ended, Event, Progressed, Released, Returned, Run, Started, Submitted, Withdrawn,
+        About, Buried, Deferred, Discarded, Ended, Event, Progressed, Released, Replayed, Returned, Run, Started,
+        Submitted, Wish, Withdrawn,
     },
 };
 
@@ -87,6 +88,12 @@ pub struct AttemptRecord {
     /// When it was taken off its queue or the ladder, for the task was cancelled: the earliest word counts.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Timestamp>,
+    /// It is made because the task was replayed from the dead letters: the earliest word counts.
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<Decision>,
+    /// After it the task was thrown away from the dead letters: the earliest word counts.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    pub discarded: Option<Decision>,
 }
 
 /// What is known of one run of an attempt.
@@ -163,6 +170,17 @@ pub struct Burial {
     pub error: String,
 }
 
+/// What became of a dead letter, and at whose wish.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// At whose wish.
+    #[serde(flatten)]
+    pub wish: Wish,
+}
+
 impl TaskRecord {
     /// Takes a fact in. Facts about workers, and about other tasks, must not be given to it.
     pub fn apply(&mut self, event: &Event) {
@@ -177,7 +195,10 @@ impl TaskRecord {
             Event::Buried(e) => self.buried(e),
             Event::Withdrawn(e) => self.withdrawn(e),
             Event::Ordered(order) => self.ordered(order),
+            Event::Replayed(e) => self.replayed(e),
+            Event::Discarded(e) => self.discarded(e),
             Event::Declined(_)
+            | Event::Undertaken(_)
             | Event::Unrouted(_)
             | Event::WorkerStarted(_)
             | Event::Heartbeat(_)
@@ -271,10 +292,17 @@ impl TaskRecord {
     fn buried(&mut self, e: &Buried) {
         self.describe(e.at, &e.about);
         let burial = Burial { at: e.at, reason: e.reason, error: e.error.clone() };
-        let attempt = self.attempt(e.attempt);
-        if attempt.buried.as_ref().is_none_or(|known| burial < *known) {
-            attempt.buried = Some(burial);
-        }
+        earlier(&mut self.attempt(e.attempt).buried, burial);
+    }
+
+    fn replayed(&mut self, e: &Replayed) {
+        self.describe(e.at, &e.about);
+        earlier(&mut self.attempt(e.attempt).replayed, Decision { at: e.at, wish: e.wish.clone() });
+    }
+
+    fn discarded(&mut self, e: &Discarded) {
+        self.describe(e.at, &e.about);
+        earlier(&mut self.attempt(e.attempt).discarded, Decision { at: e.at, wish: e.wish.clone() });
     }
 
     fn withdrawn(&mut self, e: &Withdrawn) {
@@ -303,6 +331,12 @@ impl TaskRecord {
             let oldest_but_first = self.attempts.keys().nth(1).copied().expect("there are more than two attempts");
             self.attempts.remove(&oldest_but_first);
         }
+    }
+}
+
+fn earlier<T: Ord>(known: &mut Option<T>, word: T) {
+    if known.as_ref().is_none_or(|known| word < *known) {
+        *known = Some(word);
     }
 }
 

@@ -86,6 +86,20 @@ fn withdrawn(n: u32, millis: u64) -> Event {
     Event::Withdrawn(Withdrawn { task: task(), at: at(millis), about: about(), attempt })
 }
 
+fn wish(by: &str) -> Wish {
+    Wish { by: Operator::parse(by).unwrap(), reason: None }
+}
+
+fn replayed(n: u32, millis: u64, by: &str) -> Event {
+    let attempt = Attempt::new(n).unwrap();
+    Event::Replayed(Replayed { task: task(), at: at(millis), about: about(), attempt, wish: wish(by) })
+}
+
+fn discarded(n: u32, millis: u64, by: &str) -> Event {
+    let attempt = Attempt::new(n).unwrap();
+    Event::Discarded(Discarded { task: task(), at: at(millis), about: about(), attempt, wish: wish(by) })
+}
+
 fn record(events: &[Event]) -> TaskRecord {
     let mut record = TaskRecord::default();
     for event in events {
@@ -121,6 +135,19 @@ fn states_by_table() {
         (vec![started(1, "a", 5), cancel(6), ended(1, run("a", 5), 8, retry)], TaskState::Cancelled, 6),
         (vec![started(1, "a", 5), cancel(6), ended(1, run("a", 5), 8, Verdict::Complete)], TaskState::Succeeded, 8),
         (vec![submitted(1, None), ordered(6, Command::RunNow { task: task() })], TaskState::Queued, 1),
+        (vec![buried(1, 9, Reason::Invalid), replayed(2, 11, "jo")], TaskState::Queued, 11),
+        (vec![buried(1, 9, Reason::Invalid), discarded(1, 12, "jo")], TaskState::Cancelled, 12),
+        (vec![ended(1, run("a", 5), 8, dead), replayed(2, 11, "jo"), started(2, "b", 13)], TaskState::Running, 13),
+        (vec![ended(1, run("a", 5), 8, dead), discarded(1, 12, "jo")], TaskState::Cancelled, 12),
+        // Thrown away after a replay that died again.
+        (
+            vec![buried(1, 9, Reason::Invalid), replayed(2, 11, "jo"), buried(2, 13, Reason::Invalid)],
+            TaskState::Dead,
+            13,
+        ),
+        (vec![cancel(3), buried(1, 9, Reason::Invalid), replayed(2, 11, "jo")], TaskState::Queued, 11),
+        (vec![buried(1, 9, Reason::Invalid), replayed(2, 11, "jo"), cancel(12)], TaskState::Cancelled, 12),
+        (vec![ended(1, run("a", 5), 8, retry), discarded(1, 12, "jo")], TaskState::Delayed, 8),
     ] {
         let record = record(&events);
         assert_eq!((record.state(), record.since()), (state, at(since)), "{events:?}");
@@ -203,7 +230,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Verdict::DeadLetter { reason: Reason::Permanent }),
     ];
     let start = 0_u64..4;
-    (0_u8..9, n, worker, start, 0_u64..9, verdict).prop_map(|(what, n, worker, start, time, verdict)| match what {
+    (0_u8..11, n, worker, start, 0_u64..9, verdict).prop_map(|(what, n, worker, start, time, verdict)| match what {
         0 => submitted(time, (time % 2 == 0).then_some(time * 10)),
         1 => released(n, time),
         2 => started(n, worker, start),
@@ -211,6 +238,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         4 => buried(n, time, Reason::Expired),
         6 => cancel(time),
         7 => withdrawn(n, time),
+        8 => replayed(n, time, worker),
+        9 => discarded(n, time, worker),
         5 => {
             let progress = serde_json::json!(time);
             let attempt = Attempt::new(n).unwrap();

@@ -21,8 +21,8 @@ pub enum Redelivery {
         /// Its end.
         end: End,
     },
-    /// A later attempt has brought the task to its end, or it was withdrawn because the task is cancelled: nothing is left
-    /// to do.
+    /// A later attempt has brought the task to its end or is safe in its queue, or it was withdrawn because the task is
+    /// cancelled, or somebody threw its dead letter away: nothing is left to do.
     Over,
     /// Other workers began it and did not end it: it may have killed them.
     Suspect {
@@ -40,7 +40,7 @@ pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redeliv
         let end = run.end.clone().expect("a leading run has ended");
         // That the next attempt is on record does not mean that its copy is safe: a broker hands a message out before it is
         // on disk, and one that is killed then takes it along, begun as it is.
-        if record.attempts.range(attempt.next()..).any(|(_, later)| is_done_with(later)) {
+        if known.discarded.is_some() || is_carried_on(record, attempt) {
             return Redelivery::Over;
         }
         return Redelivery::CarryOut { run: run.run.clone(), end };
@@ -51,6 +51,12 @@ pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redeliv
     let open = known.runs.iter().filter(|run| run.returned.is_none() && run.run.worker != *me);
     let runs: Vec<_> = open.map(|run| run.run.clone()).collect();
     if runs.is_empty() { Redelivery::Run } else { Redelivery::Suspect { runs } }
+}
+
+/// Whether an attempt later than this one has ended the task, or is safe in its queue.
+pub(crate) fn is_carried_on(record: &TaskRecord, attempt: Attempt) -> bool {
+    let is_safe = |later: &AttemptRecord| is_done_with(later) || later.replayed.is_some();
+    record.attempts.range(attempt.next()..).any(|(_, later)| is_safe(later))
 }
 
 // Whether it has brought the task to its end without a copy that somebody has to make.
@@ -64,8 +70,9 @@ fn is_done_with(attempt: &AttemptRecord) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        Outcome, QueueName, TaskId, Timestamp,
-        event::{About, Ended, Event, Returned, Started},
+        Operator, Outcome, QueueName, Reason, TaskId, Timestamp,
+        event::{About, Ended, Event, Returned, Started, Wish},
+        record::Decision,
     };
 
     const A: &str = "worker-a";
@@ -164,6 +171,21 @@ mod tests {
             let decision = consider(&record, Attempt::FIRST, &id(B));
             assert_eq!(decision == Redelivery::Over, is_over, "{later:?}: {decision:?}");
             assert!(is_over || matches!(decision, Redelivery::CarryOut { .. }), "{later:?}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_is_asked_for_until_somebody_has_decided_about_it() {
+        let dead = || record(&[ended_with(A, Verdict::DeadLetter { reason: Reason::Permanent })]);
+        assert!(matches!(consider(&dead(), Attempt::FIRST, &id(B)), Redelivery::CarryOut { .. }));
+        let (at, wish) = (Timestamp::from_millis(9), Wish { by: Operator::parse("jo").unwrap(), reason: None });
+        let decision = Some(Decision { at, wish });
+        let mut replayed = dead();
+        replayed.attempts.entry(Attempt::FIRST.next()).or_default().replayed = decision.clone();
+        let mut discarded = dead();
+        discarded.attempts.entry(Attempt::FIRST).or_default().discarded = decision;
+        for decided in [replayed, discarded] {
+            assert_eq!(consider(&decided, Attempt::FIRST, &id(B)), Redelivery::Over);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::{
     Attempt, Reason, TaskState, Timestamp, Verdict,
-    record::{Burial, End, RunRecord, TaskRecord},
+    command::Order,
+    record::{Burial, Decision, End, RunRecord, TaskRecord},
 };
 
 /// Where a task stands, with what belongs to that state.
@@ -52,13 +53,20 @@ pub enum Standing<'a> {
         /// Since when.
         since: Timestamp,
     },
+    /// It was a dead letter, and somebody threw it away.
+    Discarded {
+        /// The attempt as which it was dead.
+        attempt: Attempt,
+        /// Whose wish that was.
+        decision: &'a Decision,
+    },
 }
 
 impl TaskRecord {
     /// Where the task stands. An order to cancel it holds from the moment of the order: what waits will not start.
     pub fn standing(&self) -> Standing<'_> {
         let standing = self.standing_by_attempts();
-        match (standing, self.cancel.as_ref()) {
+        match (standing, self.cancel_in_force()) {
             (Standing::Queued { attempt, .. } | Standing::Delayed { attempt, .. }, Some(cancel)) => {
                 Standing::Withdrawn { attempt, since: cancel.at }
             }
@@ -66,11 +74,21 @@ impl TaskRecord {
         }
     }
 
+    // Who replays a task after it was cancelled wants it to run.
+    fn cancel_in_force(&self) -> Option<&Order> {
+        let replays = self.attempts.values().filter_map(|attempt| attempt.replayed.as_ref());
+        let replayed = replays.map(|decision| decision.at).max();
+        self.cancel.as_ref().filter(|cancel| Some(cancel.at) > replayed)
+    }
+
     /// Whether nothing is left in the broker that an order to cancel the task could stop.
     pub fn is_settled(&self) -> bool {
         match self.standing_by_attempts() {
             Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } => false,
-            Standing::Ended { .. } | Standing::Buried { .. } | Standing::Withdrawn { .. } => true,
+            Standing::Ended { .. }
+            | Standing::Buried { .. }
+            | Standing::Withdrawn { .. }
+            | Standing::Discarded { .. } => true,
         }
     }
 
@@ -80,10 +98,16 @@ impl TaskRecord {
         };
         if let Some(run) = last.leading() {
             let end = run.end.as_ref().expect("a leading run has ended");
-            return match end.verdict {
-                Verdict::Retry { due } => Standing::Delayed { attempt: attempt.next(), since: end.at, due },
-                Verdict::Complete | Verdict::DeadLetter { .. } | Verdict::Cancel => Standing::Ended { attempt, end },
+            return match (end.verdict, &last.discarded) {
+                (Verdict::Retry { due }, _) => Standing::Delayed { attempt: attempt.next(), since: end.at, due },
+                (Verdict::DeadLetter { .. }, Some(decision)) => Standing::Discarded { attempt, decision },
+                (Verdict::Complete | Verdict::DeadLetter { .. } | Verdict::Cancel, _) => {
+                    Standing::Ended { attempt, end }
+                }
             };
+        }
+        if let Some(decision) = &last.discarded {
+            return Standing::Discarded { attempt, decision };
         }
         if let Some(burial) = &last.buried {
             return Standing::Buried { attempt, burial };
@@ -96,11 +120,15 @@ impl TaskRecord {
             return Standing::Running { attempt, run };
         }
         let given_back = last.runs.iter().filter_map(|run| run.returned).max();
+        let replayed = last.replayed.as_ref().map(|decision| decision.at);
         match last.deferred {
             Some((since, due)) if last.released.max(given_back) < Some(since) => {
                 Standing::Delayed { attempt, since, due }
             }
-            _ => Standing::Queued { attempt, since: given_back.max(last.released).or(self.submission_time()) },
+            _ => Standing::Queued {
+                attempt,
+                since: given_back.max(last.released).max(replayed).or(self.submission_time()),
+            },
         }
     }
 
@@ -117,7 +145,9 @@ impl TaskRecord {
             },
             Standing::Buried { burial, .. } if burial.reason == Reason::Expired => TaskState::Expired,
             Standing::Buried { .. } => TaskState::Dead,
-            Standing::Withdrawn { .. } => TaskState::Cancelled,
+            // Somebody wished that nothing more comes of it. A letter that was thrown away must not count among those that
+            // still ask for a decision.
+            Standing::Withdrawn { .. } | Standing::Discarded { .. } => TaskState::Cancelled,
         }
     }
 
@@ -129,6 +159,7 @@ impl TaskRecord {
             Standing::Running { run, .. } => Some(run.run.started),
             Standing::Ended { end, .. } => Some(end.at),
             Standing::Buried { burial, .. } => Some(burial.at),
+            Standing::Discarded { decision, .. } => Some(decision.at),
         };
         since.or(self.about.as_ref().map(|(at, _)| *at)).unwrap_or_default()
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use warren_core::{
     Operator, OrderId, Timestamp,
     command::{Order, Target},
-    event::Event,
+    event::{Event, Undertaking},
 };
 
 /// How many entries are kept.
@@ -34,6 +34,7 @@ impl Entry {
     pub fn of(event: &Event) -> Option<Self> {
         match event {
             Event::Ordered(order) => Self::of_order(order),
+            Event::Undertaken(undertaking) => Some(Self::of_undertaking(undertaking)),
             Event::Submitted(_)
             | Event::Deferred(_)
             | Event::Released(_)
@@ -43,6 +44,8 @@ impl Entry {
             | Event::Ended(_)
             | Event::Buried(_)
             | Event::Withdrawn(_)
+            | Event::Replayed(_)
+            | Event::Discarded(_)
             | Event::Unrouted(_)
             | Event::Declined(_)
             | Event::WorkerStarted(_)
@@ -63,6 +66,12 @@ impl Entry {
             target: target.as_str().to_owned(),
             reason: order.reason.clone(),
         })
+    }
+
+    /// The same for what is to be done with dead letters.
+    pub fn of_undertaking(undertaking: &Undertaking) -> Self {
+        let Undertaking { order, at, what, target, wish } = undertaking.clone();
+        Self { id: order, at, by: wish.by, what, target, reason: wish.reason }
     }
 
     /// Its place in the trail: text that sorts by time.

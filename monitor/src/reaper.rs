@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use redis::{AsyncCommands, Script};
 use tokio::time::Instant;
-use warren_core::{TaskId, TaskState, Timestamp, WorkerId, record::TaskRecord};
+use warren_core::{Fingerprint, TaskId, TaskState, Timestamp, WorkerId, record::TaskRecord};
 use warren_runtime::redis::{Error, Keys, Store};
 
 use crate::{
@@ -21,16 +21,19 @@ use crate::{
 const STEP: usize = 500;
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
-// KEYS: cursor, index of the state, counts, then the records. ARGV: offset and batch expected, then for each record the
-// task, and the field of the count ('' for none).
+// KEYS: cursor, index of the state, counts, sizes of the groups, then for each task its record and its group (the record
+// again for none). ARGV: offset and batch expected, then for each task its id, the field of its count and the name of its
+// group ('' for none).
 const REAP: &str = "#!lua flags=allow-oom
 local at = redis.call('HMGET', KEYS[1], 'offset', 'batch')
 if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] then return -1 end
 local gone = 0
-for i = 4, #KEYS do
-  local task, field = ARGV[2 * i - 5], ARGV[2 * i - 4]
+for i = 1, (#KEYS - 4) / 2 do
+  local task, field, group = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
   if redis.call('ZREM', KEYS[2], task) == 1 then
-    redis.call('UNLINK', KEYS[i])
+    if group ~= '' and redis.call('ZREM', KEYS[2 * i + 4], task) == 1
+      and tonumber(redis.call('ZINCRBY', KEYS[4], -1, group)) <= 0 then redis.call('ZREM', KEYS[4], group) end
+    redis.call('UNLINK', KEYS[2 * i + 3])
     if field ~= '' and redis.call('HINCRBY', KEYS[3], field, -1) == 0 then redis.call('HDEL', KEYS[3], field) end
     gone = gone + 1
   end
@@ -193,18 +196,21 @@ async fn reap(store: &Store, cursor: &Cursor, state: TaskState, tasks: &[TaskId]
     let records: Vec<Option<Vec<u8>>> = connection.mget(&names).await?;
     let script = Script::new(REAP);
     let mut call = script.key(keys.cursor());
-    call.key(keys.state(state)).key(keys.counts());
+    call.key(keys.state(state)).key(keys.counts()).key(keys.groups());
     call.arg(cursor.offset).arg(cursor.batch.as_str());
     for ((task, name), record) in tasks.iter().zip(names).zip(records) {
-        call.key(name).arg(task.as_str()).arg(count(state, record.as_deref()).unwrap_or_default());
+        let record: Option<TaskRecord> = record.and_then(|record| serde_json::from_slice(&record).ok());
+        let group = record.as_ref().and_then(Fingerprint::of);
+        call.key(&name).key(group.map_or(name, |group| keys.group(group)));
+        call.arg(task.as_str()).arg(count(state, record.as_ref()).unwrap_or_default());
+        call.arg(group.map(|group| group.to_string()).unwrap_or_default());
     }
     let gone: i64 = call.invoke_async(&mut connection).await?;
     Ok(u64::try_from(gone).unwrap_or_default())
 }
 
-fn count(state: TaskState, record: Option<&[u8]>) -> Option<String> {
-    let record: TaskRecord = serde_json::from_slice(record?).ok()?;
-    Some(Keys::count_field(&record.about()?.queue, state))
+fn count(state: TaskState, record: Option<&TaskRecord>) -> Option<String> {
+    Some(Keys::count_field(&record?.about()?.queue, state))
 }
 
 #[cfg(test)]

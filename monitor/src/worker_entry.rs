@@ -57,9 +57,12 @@ impl WorkerEntry {
             | Event::Ended(_)
             | Event::Buried(_)
             | Event::Withdrawn(_)
+            | Event::Replayed(_)
+            | Event::Discarded(_)
             | Event::Unrouted(_)
             | Event::Ordered(_)
             | Event::Declined(_)
+            | Event::Undertaken(_)
             | Event::Unknown => return,
         };
         self.received = match reading {

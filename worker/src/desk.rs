@@ -206,7 +206,7 @@ impl Desk {
             transient: is_transient(&taken.delivery.properties),
         });
         self.metrics.started(work, run.started);
-        if !work.assignment.handler.is_isolated() || taken.lane == Lane::Suspects {
+        if is_delicate(work) || taken.lane == Lane::Suspects {
             self.settlement.record(&event).await
         } else {
             self.settlement.log.note(&event).await.is_ok()
@@ -216,7 +216,7 @@ impl Desk {
     // The one before may have died a moment ago, with its start in the log and not yet on record. Once our own start is on
     // record, so is every earlier one.
     async fn think_twice(&self, taken: &Taken, work: &Work, run: &Run) -> Option<Decision> {
-        if work.assignment.handler.is_isolated() || !may_not_be_the_first(taken, work) {
+        if !is_delicate(work) || !may_not_be_the_first(taken, work) {
             return None;
         }
         let decision = self.suspicion.reconsider(work, taken, run).await;
@@ -246,7 +246,7 @@ impl Desk {
 
     async fn conclude(&self, work: &Work, delivery: &Delivery, run: Run, outcome: Outcome, place: &Place) -> Fate {
         let at = clock::now();
-        let verdict = judge(&outcome, work.task.attempt, &work.assignment.policy, at, clock::draw());
+        let verdict = judge(&outcome, work.task.granted(), &work.assignment.policy, at, clock::draw());
         debug!(outcome = outcome.name(), "attempt ended");
         self.metrics.ended(work, &outcome, at.since(run.started));
         let event = Event::Ended(Ended {
@@ -287,6 +287,11 @@ impl Desk {
         // Where the process ends, the word is written if the log still takes it.
         drop(self.settlement.log.note(&event).await);
     }
+}
+
+// What can kill this worker, and what may have a twin that is begun at this moment.
+fn is_delicate(work: &Work) -> bool {
+    !work.assignment.handler.is_isolated() || work.task.twin
 }
 
 fn may_not_be_the_first(taken: &Taken, work: &Work) -> bool {

@@ -74,6 +74,7 @@ impl Settlement {
                 header::CRASHED,
                 header::CRASHES,
                 header::CHECK,
+                header::TWIN,
             ]);
             let copy = copy.time(header::FIRST_FAILURE, first_failure);
             if check { copy.check() } else { copy }
@@ -109,7 +110,8 @@ impl Settlement {
         reason: Reason,
         error: &str,
     ) -> Fate {
-        let copy = Copy::of(delivery).id(id.as_str()).without(&[header::CRASHED, header::CRASHES, header::CHECK]);
+        let notes = [header::CRASHED, header::CRASHES, header::CHECK, header::TWIN];
+        let copy = Copy::of(delivery).id(id.as_str()).without(&notes);
         let fate = self.deliver(&self.dead_letter(copy, queue, attempt, reason, error)).await;
         if fate == Fate::Acknowledge {
             self.reply(&delivery.properties, id, reason.name(), Some(error.to_owned()), None).await;

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use warren_core::{Outcome, Standing, TaskId, TaskState, record::TaskRecord};
+use warren_core::{Fingerprint, Outcome, Standing, TaskId, TaskState, record::TaskRecord};
 
 use super::{
     View,
@@ -15,7 +15,7 @@ use super::{
     scan,
     task::{last_error, reason},
     time::Time,
-    timeline::counting,
+    timeline::{DecisionView, counting},
 };
 
 // What expired lies in the same queues of the broker.
@@ -53,6 +53,10 @@ pub struct DeadLetter {
     pub first_failure: Option<Time>,
     /// When it failed last.
     pub last_failure: Option<Time>,
+    /// Names the group of dead letters that it belongs to.
+    pub fingerprint: Option<String>,
+    /// Who replayed it last, before it died again.
+    pub replayed: Option<DecisionView>,
 }
 
 /// The dead letters, newest first.
@@ -64,6 +68,7 @@ pub struct DeadLetter {
         ("queue" = Option<String>, Query, description = "The queue"),
         ("kind" = Option<String>, Query, description = "The kind"),
         ("worker" = Option<String>, Query, description = "A worker that has run it"),
+        ("fingerprint" = Option<String>, Query, description = "Its group: see /api/dead/groups"),
         ("since" = Option<String>, Query, description = "Dead since this time or later: RFC 3339 or epoch ms"),
         ("until" = Option<String>, Query, description = "Dead since this time or earlier: RFC 3339 or epoch ms"),
         ("limit" = Option<u32>, Query, description = "1 to 500, 50 if not given"),
@@ -95,7 +100,8 @@ fn letter(task: &TaskId, record: &TaskRecord) -> DeadLetter {
         | Standing::Delayed { .. }
         | Standing::Running { .. }
         | Standing::Ended { .. }
-        | Standing::Withdrawn { .. } => None,
+        | Standing::Withdrawn { .. }
+        | Standing::Discarded { .. } => None,
     };
     let first = failures.next();
     DeadLetter {
@@ -109,5 +115,7 @@ fn letter(task: &TaskId, record: &TaskRecord) -> DeadLetter {
         error: last_error(record),
         first_failure: first.or(buried).map(Time::from),
         last_failure: buried.or(failures.next_back()).or(first).map(Time::from),
+        fingerprint: Fingerprint::of(record).map(|fingerprint| fingerprint.to_string()),
+        replayed: record.attempts.values().rev().find_map(|attempt| attempt.replayed.as_ref()).map(DecisionView::from),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use warren_core::{Kind, QueueName, TaskState, Timestamp, WorkerId, record::TaskRecord};
+use warren_core::{Fingerprint, Kind, QueueName, TaskState, Timestamp, WorkerId, record::TaskRecord};
 use warren_runtime::http::Problem;
 
 use super::position::Position;
@@ -21,6 +21,8 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// That this worker has run.
     pub worker: Option<WorkerId>,
+    /// Dead letters of this group.
+    pub fingerprint: Option<Fingerprint>,
     /// That came into their state at this time or later.
     pub since: Option<Timestamp>,
     /// That came into their state at this time or earlier.
@@ -34,28 +36,20 @@ pub struct Filter {
 impl Filter {
     /// From the parameters of a request. What is not named lets everything pass; `states` are those that are possible.
     pub fn parse(parameters: &[(String, String)], states: &[TaskState]) -> Result<Self, Problem> {
-        let mut filter = Self {
-            states: states.to_vec(),
-            queue: None,
-            kind: None,
-            worker: None,
-            since: None,
-            until: None,
-            limit: DEFAULT_LIMIT,
-            after: None,
-        };
+        let mut filter = Self::everything(states);
         for (name, value) in parameters {
             match name.as_str() {
                 "state" => filter.states = read_states(value, states)?,
                 "queue" => filter.queue = Some(read(name, value)?),
                 "kind" => filter.kind = Some(read(name, value)?),
                 "worker" => filter.worker = Some(read(name, value)?),
+                "fingerprint" => filter.fingerprint = Some(read(name, value)?),
                 "since" => filter.since = Some(read_time(name, value)?),
                 "until" => filter.until = Some(read_time(name, value)?),
                 "limit" => filter.limit = read_limit(value)?,
                 "cursor" => filter.after = Some(Position::decode(value)?),
                 unknown => {
-                    let known = "state, queue, kind, worker, since, until, limit or cursor";
+                    let known = "state, queue, kind, worker, fingerprint, since, until, limit or cursor";
                     return Err(Problem::field(unknown, format!("unknown parameter: expected {known}")));
                 }
             }
@@ -63,9 +57,36 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Of groups of dead letters, which have a queue and a kind alone.
+    pub fn of_groups(parameters: &[(String, String)]) -> Result<Self, Problem> {
+        let mut filter = Self::everything(&TaskState::ALL);
+        for (name, value) in parameters {
+            match name.as_str() {
+                "queue" => filter.queue = Some(read(name, value)?),
+                "kind" => filter.kind = Some(read(name, value)?),
+                unknown => return Err(Problem::field(unknown, "unknown parameter: expected queue or kind")),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn everything(states: &[TaskState]) -> Self {
+        Self {
+            states: states.to_vec(),
+            queue: None,
+            kind: None,
+            worker: None,
+            fingerprint: None,
+            since: None,
+            until: None,
+            limit: DEFAULT_LIMIT,
+            after: None,
+        }
+    }
+
     /// Whether the indexes alone cannot tell which tasks pass.
     pub fn looks_inside(&self) -> bool {
-        self.queue.is_some() || self.kind.is_some() || self.worker.is_some()
+        self.queue.is_some() || self.kind.is_some() || self.worker.is_some() || self.fingerprint.is_some()
     }
 
     /// Whether a task with this record passes, as far as the indexes do not say so.
@@ -77,6 +98,10 @@ impl Filter {
         self.queue.as_ref().is_none_or(|queue| about.is_some_and(|about| about.queue == *queue))
             && self.kind.as_ref().is_none_or(|kind| about.is_some_and(|about| about.kind.as_ref() == Some(kind)))
             && self.worker.as_ref().is_none_or(ran_on)
+            // The index of a group holds its letters of every state.
+            && self.fingerprint.is_none_or(|group| {
+                self.states.contains(&record.state()) && Fingerprint::of(record) == Some(group)
+            })
     }
 }
 
@@ -129,6 +154,7 @@ mod tests {
             ("queue", "A B"),
             ("kind", ""),
             ("worker", "a b"),
+            ("fingerprint", "12"),
             ("since", "yesterday"),
             ("until", "-1"),
             ("limit", "0"),

@@ -5,7 +5,7 @@
 
 use futures::future::try_join_all;
 use redis::AsyncCommands;
-use warren_core::{TaskId, TaskState, Timestamp, record::TaskRecord};
+use warren_core::{TaskId, Timestamp, record::TaskRecord};
 use warren_runtime::redis::{Error, Store};
 
 use super::{filter::Filter, position::Position};
@@ -59,8 +59,12 @@ async fn newest(
     after: Option<&Position>,
     number: usize,
 ) -> Result<Vec<Position>, Error> {
-    let states = filter.states.iter().map(|state| newest_in(store, *state, filter, after, number));
-    Ok(merge(try_join_all(states).await?, number))
+    let indexes: Vec<_> = match filter.fingerprint {
+        Some(group) => vec![store.keys().group(group)],
+        None => filter.states.iter().map(|state| store.keys().state(*state)).collect(),
+    };
+    let lists = indexes.iter().map(|index| newest_in(store, index, filter, after, number));
+    Ok(merge(try_join_all(lists).await?, number))
 }
 
 // What comes first of several lists that are each in order.
@@ -74,12 +78,12 @@ fn merge(lists: Vec<Vec<Position>>, number: usize) -> Vec<Position> {
 
 async fn newest_in(
     store: &Store,
-    state: TaskState,
+    index: &str,
     filter: &Filter,
     after: Option<&Position>,
     number: usize,
 ) -> Result<Vec<Position>, Error> {
-    let (mut connection, key) = (store.shared(), store.keys().state(state));
+    let mut connection = store.shared();
     let latest = match (after.map(|position| position.at), filter.until) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -91,7 +95,7 @@ async fn newest_in(
     // More than one round only where many tasks share the millisecond at which the page before ended.
     while found.len() < number {
         let members: Vec<(String, f64)> =
-            connection.zrevrangebyscore_limit_withscores(&key, &latest, &earliest, skipped, step).await?;
+            connection.zrevrangebyscore_limit_withscores(index, &latest, &earliest, skipped, step).await?;
         let end = members.len() < number;
         let places = members.into_iter().filter_map(|(task, score)| place(&task, score));
         found.extend(places.filter(|place| after.is_none_or(|after| place < after)));

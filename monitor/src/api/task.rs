@@ -7,7 +7,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use warren_core::{Outcome, Output, Standing, TaskId, Verdict, record::TaskRecord};
+use warren_core::{Fingerprint, Outcome, Output, Standing, TaskId, Verdict, record::TaskRecord};
 use warren_runtime::http::Problem;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     failure::Failure,
     order::{ActionView, Asked},
     time::Time,
-    timeline::{AttemptView, timeline},
+    timeline::{AttemptView, DecisionView, ReplayView, replays, timeline},
 };
 use crate::audit::Entry;
 
@@ -56,6 +56,12 @@ pub struct TaskView {
     pub reason: Option<String>,
     /// The last thing that went wrong with it.
     pub error: Option<String>,
+    /// Names the group of dead letters that it belongs to.
+    pub fingerprint: Option<String>,
+    /// Its replays from the dead letters, earliest first.
+    pub replays: Vec<ReplayView>,
+    /// Who threw it away from the dead letters; its state is cancelled then.
+    pub discarded: Option<DecisionView>,
     /// What its owner should know.
     pub warning: Option<String>,
     /// Who has cancelled it, whether it has ended by that or not; null if nobody has.
@@ -112,7 +118,8 @@ pub fn describe(task: &TaskId, record: &TaskRecord) -> TaskView {
             | Standing::Running { .. }
             | Standing::Ended { .. }
             | Standing::Buried { .. }
-            | Standing::Withdrawn { .. } => None,
+            | Standing::Withdrawn { .. }
+            | Standing::Discarded { .. } => None,
         },
         deadline: submission.and_then(|submission| submission.deadline).map(Time::from),
         size: submission.map(|submission| submission.size),
@@ -123,6 +130,17 @@ pub fn describe(task: &TaskId, record: &TaskRecord) -> TaskView {
         result_bytes,
         reason: reason(record).map(str::to_owned),
         error: last_error(record),
+        fingerprint: Fingerprint::of(record).map(|fingerprint| fingerprint.to_string()),
+        replays: replays(record),
+        discarded: match record.standing() {
+            Standing::Discarded { decision, .. } => Some(decision.into()),
+            Standing::Queued { .. }
+            | Standing::Delayed { .. }
+            | Standing::Running { .. }
+            | Standing::Ended { .. }
+            | Standing::Buried { .. }
+            | Standing::Withdrawn { .. } => None,
+        },
         warning: record.transient.then(|| TRANSIENT.to_owned()),
         cancel: record.cancel.as_ref().map(Asked::from),
         actions: record.orders.iter().rev().filter_map(Entry::of_order).map(|entry| ActionView::from(&entry)).collect(),
@@ -137,15 +155,19 @@ pub fn reason(record: &TaskRecord) -> Option<&'static str> {
             Verdict::Complete | Verdict::Retry { .. } | Verdict::Cancel => None,
         },
         Standing::Buried { burial, .. } => Some(burial.reason.name()),
-        Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } | Standing::Withdrawn { .. } => {
-            None
-        }
+        Standing::Queued { .. }
+        | Standing::Delayed { .. }
+        | Standing::Running { .. }
+        | Standing::Withdrawn { .. }
+        | Standing::Discarded { .. } => None,
     }
 }
 
 /// The last thing that went wrong with a task; nothing once it has succeeded.
 pub fn last_error(record: &TaskRecord) -> Option<String> {
-    if let Standing::Buried { burial, .. } = record.standing() {
+    if let Some(burial) = record.attempts.values().next_back().and_then(|last| last.buried.as_ref())
+        && matches!(record.standing(), Standing::Buried { .. } | Standing::Discarded { .. })
+    {
         return Some(burial.error.clone());
     }
     let ends = record.attempts.values().rev().filter_map(|attempt| attempt.leading()?.end.as_ref());

@@ -95,7 +95,8 @@ fn item(task: &TaskId, record: &TaskRecord) -> TaskItem {
             | Standing::Running { .. }
             | Standing::Ended { .. }
             | Standing::Buried { .. }
-            | Standing::Withdrawn { .. } => None,
+            | Standing::Withdrawn { .. }
+            | Standing::Discarded { .. } => None,
         },
         attempts: started.clone().count(),
         worker: started.next_back().map(|run| run.run.worker.to_string()),

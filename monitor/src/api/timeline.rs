@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use warren_core::{
     Attempt, Verdict,
-    record::{AttemptRecord, RunRecord, TaskRecord},
+    record::{AttemptRecord, Decision, RunRecord, TaskRecord},
 };
 
 use super::time::Time;
@@ -52,6 +52,42 @@ pub struct RunView {
     pub returned: Option<Time>,
     /// It ended when another run had already decided the attempt: its outcome counts for nothing.
     pub stale: bool,
+}
+
+/// What somebody decided about a dead letter.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionView {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Time,
+    /// Why, if a reason was given.
+    pub reason: Option<String>,
+}
+
+impl From<&Decision> for DecisionView {
+    fn from(decision: &Decision) -> Self {
+        let Decision { at, wish } = decision;
+        Self { by: wish.by.to_string(), at: (*at).into(), reason: wish.reason.clone() }
+    }
+}
+
+/// A replay from the dead letters.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplayView {
+    /// The attempt that it led to.
+    pub attempt: u32,
+    /// Whose wish it was.
+    #[serde(flatten)]
+    pub decision: DecisionView,
+}
+
+/// Its replays from the dead letters, earliest first.
+pub fn replays(record: &TaskRecord) -> Vec<ReplayView> {
+    let replay = |(attempt, known): (&Attempt, &AttemptRecord)| {
+        Some(ReplayView { attempt: attempt.get(), decision: known.replayed.as_ref()?.into() })
+    };
+    record.attempts.iter().filter_map(replay).collect()
 }
 
 /// The attempts that were made.

@@ -173,9 +173,12 @@ fn worker(event: &Event) -> Option<&WorkerId> {
         | Event::Ended(_)
         | Event::Buried(_)
         | Event::Withdrawn(_)
+        | Event::Replayed(_)
+        | Event::Discarded(_)
         | Event::Unrouted(_)
         | Event::Ordered(_)
         | Event::Declined(_)
+        | Event::Undertaken(_)
         | Event::Unknown => None,
     }
 }

@@ -165,6 +165,18 @@ fn index(writing: &mut Pipeline, store: &Store, moves: &Moves) {
     }
     leave(writing, &keys.limits(), &moves.unlimited);
     arrive(writing, &keys.limits(), &moves.limits);
+    for (group, tasks) in &moves.ungrouped {
+        leave(writing, &keys.group(*group), tasks);
+    }
+    for (group, tasks) in &moves.grouped {
+        arrive(writing, &keys.group(*group), tasks);
+    }
+    for (group, by) in &moves.sizes {
+        writing.cmd("ZINCRBY").arg(keys.groups()).arg(*by).arg(group.to_string());
+    }
+    if moves.sizes.values().any(|by| *by < 0) {
+        writing.cmd("ZREMRANGEBYSCORE").arg(keys.groups()).arg("-inf").arg(0);
+    }
     for (field, by) in &moves.counts {
         writing.cmd("HINCRBY").arg(keys.counts()).arg(field).arg(*by);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use warren_core::{QueueName, TaskId, TaskState, Timestamp, record::TaskRecord};
+use warren_core::{Fingerprint, QueueName, TaskId, TaskState, Timestamp, record::TaskRecord};
 use warren_runtime::redis::Keys;
 
 /// What the indexes say of a task; read off its record alone.
@@ -16,6 +16,8 @@ pub struct Place {
     pub queue: Option<QueueName>,
     /// When its running attempt will be ended by force.
     pub limit: Option<Timestamp>,
+    /// Among the dead letters: those that it belongs to.
+    pub group: Option<Fingerprint>,
 }
 
 impl Place {
@@ -26,6 +28,7 @@ impl Place {
             since: record.since(),
             queue: record.about().map(|about| about.queue.clone()),
             limit: record.limit(),
+            group: Fingerprint::of(record),
         }
     }
 
@@ -45,6 +48,12 @@ pub struct Moves {
     pub limits: Vec<(TaskId, Timestamp)>,
     /// Out of the index of limits.
     pub unlimited: Vec<TaskId>,
+    /// Into the index of a group of dead letters, or to another time in it.
+    pub grouped: BTreeMap<Fingerprint, Vec<(TaskId, Timestamp)>>,
+    /// Out of the index of a group.
+    pub ungrouped: BTreeMap<Fingerprint, Vec<TaskId>>,
+    /// How the sizes of groups change; never by zero.
+    pub sizes: BTreeMap<Fingerprint, i64>,
     /// How the numbers of tasks by queue and state change; never by zero.
     pub counts: BTreeMap<String, i64>,
 }
@@ -67,27 +76,44 @@ impl Moves {
             (before, Some(limit)) if before != Some(limit) => self.limits.push((task.clone(), limit)),
             (None | Some(_), _) => {}
         }
-        self.count(from.and_then(Place::count), -1);
-        self.count(to.count(), 1);
+        self.regroup(task, from, to);
+        add(&mut self.counts, from.and_then(Place::count), -1);
+        add(&mut self.counts, to.count(), 1);
     }
 
-    fn count(&mut self, field: Option<String>, by: i64) {
-        let Some(field) = field else { return };
-        let number = self.counts.entry(field.clone()).or_default();
-        *number += by;
-        if *number == 0 {
-            self.counts.remove(&field);
+    fn regroup(&mut self, task: &TaskId, from: Option<&Place>, to: &Place) {
+        let group = from.and_then(|place| place.group);
+        if let Some(left) = group.filter(|group| Some(*group) != to.group) {
+            self.ungrouped.entry(left).or_default().push(task.clone());
         }
+        if let Some(joined) = to.group
+            && (group, from.map(|place| place.since)) != (to.group, Some(to.since))
+        {
+            self.grouped.entry(joined).or_default().push((task.clone(), to.since));
+        }
+        add(&mut self.sizes, group, -1);
+        add(&mut self.sizes, to.group, 1);
+    }
+}
+
+fn add<K: Ord + Clone>(numbers: &mut BTreeMap<K, i64>, key: Option<K>, by: i64) {
+    let Some(key) = key else { return };
+    let number = numbers.entry(key.clone()).or_default();
+    *number += by;
+    if *number == 0 {
+        numbers.remove(&key);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use warren_core::Reason;
+
     use super::*;
 
     fn place(state: TaskState, since: u64, limit: Option<u64>) -> Place {
         let (since, limit) = (Timestamp::from_millis(since), limit.map(Timestamp::from_millis));
-        Place { state, since, queue: Some(QueueName::default()), limit }
+        Place { state, since, queue: Some(QueueName::default()), limit, group: None }
     }
 
     fn moves(from: Option<&Place>, to: &Place) -> Moves {
@@ -112,6 +138,25 @@ mod tests {
         assert_eq!(moves.arrivals[&TaskState::Succeeded].len(), 1);
         assert_eq!(moves.unlimited.len(), 1);
         assert_eq!(moves.counts, BTreeMap::from([("default/running".into(), -1), ("default/succeeded".into(), 1)]));
+    }
+
+    #[test]
+    fn a_dead_letter_joins_its_group_and_leaves_it_for_another_or_for_good() {
+        let of = |error| Fingerprint::new(&QueueName::default(), None, Reason::Permanent, error);
+        let dead = |group| Place { group: Some(group), ..place(TaskState::Dead, 7, None) };
+        let (one, other) = (of("no"), of("never"));
+        let moves = |from: Option<&Place>, to: &Place| {
+            let moves = self::moves(from, to);
+            let groups = |moves: BTreeMap<Fingerprint, Vec<_>>| moves.into_keys().collect::<Vec<_>>();
+            (moves.grouped.into_keys().collect::<Vec<_>>(), groups(moves.ungrouped), moves.sizes)
+        };
+        let queued = place(TaskState::Queued, 9, None);
+        assert_eq!(moves(None, &dead(one)), (vec![one], vec![], BTreeMap::from([(one, 1)])));
+        assert_eq!(moves(Some(&dead(one)), &queued), (vec![], vec![one], BTreeMap::from([(one, -1)])));
+        let later = Place { since: Timestamp::from_millis(8), ..dead(one) };
+        assert_eq!(moves(Some(&dead(one)), &later), (vec![one], vec![], BTreeMap::new()));
+        let sizes = BTreeMap::from([(one, -1), (other, 1)]);
+        assert_eq!(moves(Some(&dead(one)), &dead(other)), (vec![other], vec![one], sizes));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_core::{QueueName, Span, TaskId, TaskState, command::Target};
+use warren_core::{Fingerprint, QueueName, Span, TaskId, TaskState, command::Target};
 
 /// The keys of one pool.
 #[derive(Debug, Clone)]
@@ -29,6 +29,16 @@ impl Keys {
     /// Sorted set: the running tasks, by the time at which they will be ended by force.
     pub fn limits(&self) -> String {
         self.with("limits")
+    }
+
+    /// Sorted set: the fingerprints of the dead letters, by the number of letters that have it.
+    pub fn groups(&self) -> String {
+        self.with("groups")
+    }
+
+    /// Sorted set: the dead letters of a fingerprint, by the time since which they are dead.
+    pub fn group(&self, fingerprint: Fingerprint) -> String {
+        self.with(&format!("group:{fingerprint}"))
     }
 
     /// Hash: how many tasks are in a state, by `queue/state`.
