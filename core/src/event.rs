@@ -9,6 +9,7 @@ use crate::{
     Attempt, Kind, Operator, OrderId, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
     command::Order,
     depth,
+    preview::Preview,
     worker::{Heartbeat, Hello},
 };
 
@@ -124,6 +125,9 @@ pub struct Submitted {
     /// The message is not persistent: a restart of the broker loses it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transient: bool,
+    /// The first bytes of the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
 }
 
 /// See [`Event::Deferred`].

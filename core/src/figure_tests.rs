@@ -38,6 +38,7 @@ fn submitted(millis: u64, due: Option<u64>) -> Event {
         deadline: None,
         app: None,
         transient: false,
+        preview: None,
     })
 }
 

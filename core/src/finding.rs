@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Standing, TaskId, Timestamp, WorkerId,
+    Attempt, Kind, QueueName, Standing, TaskId, Timestamp, WorkerId,
     record::TaskRecord,
     worker::{Health, Running, WorkerRecord},
 };
@@ -43,6 +43,52 @@ pub enum Finding {
         /// When it should have been ended.
         limit: Timestamp,
     },
+    /// Tasks lie in a queue, and nobody consumes it.
+    NoConsumer {
+        /// Which queue.
+        queue: QueueName,
+        /// Messages that wait, by the broker's word.
+        waiting: u64,
+    },
+    /// A queue grows faster than it drains.
+    GrowingQueue {
+        /// Which queue.
+        queue: QueueName,
+        /// Tasks that wait.
+        waiting: u64,
+        /// How many they were at the beginning of the time that was looked at.
+        before: u64,
+        /// Tasks a second that came into it since then.
+        arrival_rate: f64,
+        /// Tasks a second that were taken from it since then.
+        service_rate: f64,
+        /// How long that time is.
+        over_seconds: u64,
+    },
+    /// More attempts of a kind fail than did before.
+    FailureRate {
+        /// Which kind.
+        kind: Kind,
+        /// Attempts that failed of late.
+        failed: u64,
+        /// Of so many that ended.
+        ended: u64,
+        /// The share that failed, from 0 to 1.
+        share: f64,
+        /// The share that failed in the hours before.
+        usual_share: f64,
+    },
+    /// Attempts of a kind take longer than they did before.
+    SlowKind {
+        /// Which kind.
+        kind: Kind,
+        /// Attempts that ended of late.
+        ended: u64,
+        /// What 95 of a hundred did not exceed, in milliseconds.
+        p95_ms: f64,
+        /// What 95 of a hundred did not exceed in the hours before.
+        usual_p95_ms: f64,
+    },
 }
 
 /// What is wrong with a worker, if anything.
@@ -53,6 +99,8 @@ pub fn of_worker(worker: &WorkerId, record: &WorkerRecord, now: Timestamp, lost_
             seen: record.seen(),
             running: record.heartbeat.as_ref().map(|beat| beat.running.clone()).unwrap_or_default(),
         }),
+        // Its first heartbeat tells of a worker that has only begun.
+        Health::NotConsuming if record.has_just_begun() => None,
         Health::NotConsuming => Some(Finding::NotConsuming { worker: worker.clone(), seen: record.seen() }),
         Health::Alive | Health::Draining | Health::Stopped => None,
     }

@@ -33,6 +33,7 @@ pub mod weights;
 
 // Facts, and the state that they add up to.
 pub mod event;
+pub mod preview;
 pub mod record;
 mod standing;
 mod state;
@@ -50,8 +51,10 @@ mod span;
 // What is done where no fact is known.
 pub mod unrecorded;
 
-// What is wrong.
+// What is wrong, and what is only slow.
 pub mod finding;
+pub mod trend;
+pub mod waiting;
 
 pub use attempt::Attempt;
 pub use fingerprint::{Fingerprint, InvalidFingerprint};

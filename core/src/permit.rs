@@ -199,6 +199,7 @@ mod tests {
             deadline,
             app,
             transient: false,
+            preview: None,
         })
     }
 

@@ -18,6 +18,7 @@ use crate::{
         About, Buried, Deferred, Discarded, Ended, Event, Progressed, Released, Replayed, Returned, Run, Started,
         Submitted, Wish, Withdrawn,
     },
+    preview::Preview,
 };
 
 // A task may have a million attempts; the first and the latest hundred are kept.
@@ -68,6 +69,9 @@ pub struct Submission {
     /// Who handed it in.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
+    /// The first bytes of the payload.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
 }
 
 /// What is known of one attempt.
@@ -213,6 +217,13 @@ impl TaskRecord {
         self.about.as_ref().map(|(_, about)| about)
     }
 
+    /// Forgets the first bytes of the payload: of a task that has succeeded nobody asks for them, and there are many.
+    pub fn forget_preview(&mut self) {
+        if let Some(submission) = &mut self.submission {
+            submission.preview = None;
+        }
+    }
+
     pub(crate) fn submission_time(&self) -> Option<Timestamp> {
         self.submission.as_ref().map(|submission| submission.at)
     }
@@ -231,7 +242,8 @@ impl TaskRecord {
     fn submitted(&mut self, e: &Submitted) {
         self.describe(e.at, &e.about);
         self.transient |= e.transient;
-        let submission = Submission { at: e.at, size: e.size, deadline: e.deadline, app: e.app.clone() };
+        let submission =
+            Submission { at: e.at, size: e.size, deadline: e.deadline, app: e.app.clone(), preview: e.preview.clone() };
         if self.submission.as_ref().is_none_or(|known| submission < *known) {
             self.submission = Some(submission);
         }

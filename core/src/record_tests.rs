@@ -30,6 +30,7 @@ fn submitted(millis: u64, due: Option<u64>) -> Event {
         deadline,
         app,
         transient: false,
+        preview: None,
     })
 }
 

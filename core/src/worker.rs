@@ -142,6 +142,12 @@ impl WorkerRecord {
         hello.max(heartbeat).max(self.stopped).unwrap_or_default()
     }
 
+    /// Whether its latest heartbeat is from before the second one was due.
+    pub fn has_just_begun(&self) -> bool {
+        let (Some(hello), Some(heartbeat)) = (&self.hello, &self.heartbeat) else { return false };
+        heartbeat.at.since(hello.at) < Duration::from_millis(hello.heartbeat_ms)
+    }
+
     /// How it is, judged at `now`.
     pub fn health(&self, now: Timestamp, lost_after: Duration) -> Health {
         if self.stopped.is_some() {

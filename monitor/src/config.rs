@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use warren_core::QueueName;
+use warren_core::{QueueName, preview};
 use warren_runtime::{
     amqp,
     config::{Problems, Validate, duration},
     http, redis, telemetry,
 };
+
+use crate::alerts;
 
 /// Where the monitor listens unless told otherwise.
 pub const PORT: u16 = 8080;
@@ -29,6 +31,11 @@ pub struct Config {
     pub http: http::Config,
     /// How long what is over is kept.
     pub retention: Retention,
+    /// Who is told what is found.
+    pub alerts: alerts::Config,
+    /// So many of the first bytes of a foreign payload are kept for people to look at, in the event log and in Redis; 0 for
+    /// none. Our own producers have the same key.
+    pub preview_bytes: usize,
     /// A worker that is silent for longer is lost.
     #[serde(with = "duration")]
     pub lost_after: Duration,
@@ -63,6 +70,8 @@ impl Default for Config {
             log: telemetry::Config::default(),
             http: http::Config::default(),
             retention: Retention::default(),
+            alerts: alerts::Config::default(),
+            preview_bytes: preview::DEFAULT,
             lost_after: Duration::from_secs(20),
             stuck_after: Duration::from_secs(15),
         }
@@ -85,6 +94,11 @@ impl Validate for Config {
         self.amqp.validate(problems);
         self.redis.validate(problems);
         self.http.validate(problems);
+        self.alerts.validate(problems);
+        if self.preview_bytes > preview::LARGEST {
+            problems
+                .add("preview_bytes", format_args!("expected 0 to {}, got {}", preview::LARGEST, self.preview_bytes));
+        }
         if self.lost_after < Duration::from_secs(1) {
             problems.add("lost_after", "expected at least 1s");
         }

@@ -19,10 +19,12 @@ use warren_runtime::{
 };
 
 use crate::{
+    alerts::{Alerts, Happened},
     found::{self, Found},
     metrics::{FindingLabel, Metrics},
     projection::Probe,
     status::Status,
+    trends::Trends,
     worker_entry::WorkerEntry,
 };
 
@@ -45,6 +47,10 @@ pub struct Detector {
     pub lost_after: Duration,
     /// What an attempt may go on past its limit.
     pub stuck_after: Duration,
+    /// What is called of late where figures are judged.
+    pub window: Duration,
+    /// Who is told.
+    pub alerts: Alerts,
     /// What is measured.
     pub metrics: Metrics,
 }
@@ -53,6 +59,7 @@ impl Detector {
     /// Looks until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut live_since = None;
+        let mut trends = Trends::new(self.store.clone(), self.window);
         let mut away = false;
         let mut before = (clock::now(), Instant::now());
         loop {
@@ -62,7 +69,7 @@ impl Detector {
                 live_since = None;
             }
             before = (now, moment);
-            if let Err(error) = self.round(now, &mut live_since).await {
+            if let Err(error) = self.round(now, &mut live_since, &mut trends).await {
                 if !away {
                     warn!(%error, "cannot look for what is wrong");
                 }
@@ -76,7 +83,7 @@ impl Detector {
         }
     }
 
-    async fn round(&self, now: Timestamp, live_since: &mut Option<Instant>) -> Result<(), Error> {
+    async fn round(&self, now: Timestamp, live_since: &mut Option<Instant>, trends: &mut Trends) -> Result<(), Error> {
         let lag_ms = self.probe.lag().map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
         Status { leader: self.process.clone(), at: now, lag_ms }.write(&self.store).await?;
         if !self.probe.is_live() {
@@ -96,6 +103,7 @@ impl Detector {
             findings.retain(|finding| !matches!(finding, Finding::LostWorker { worker, .. } if !known(worker)));
         }
         findings.extend(self.attempts(now).await?);
+        findings.extend(trends.look(now).await?);
         let round = found::compare(before, findings, now);
         round
             .new
@@ -107,7 +115,11 @@ impl Detector {
             .for_each(|found| info!(finding = found::name(&found.finding), was = ?found.finding, "no longer"));
         self.count(&round.standing);
         let text = serde_json::to_string(&round.standing).expect("findings are always valid JSON");
-        Ok(self.store.shared().set::<_, _, ()>(self.store.keys().findings(), text).await?)
+        self.store.shared().set::<_, _, ()>(self.store.keys().findings(), text).await?;
+        // Only what is written: else the next round would find and tell it once more.
+        round.new.iter().for_each(|found| self.alerts.tell(Happened::Found, found, now));
+        round.gone.iter().for_each(|found| self.alerts.tell(Happened::Ended, found, now));
+        Ok(())
     }
 
     async fn standing(&self) -> Result<Vec<Found>, Error> {

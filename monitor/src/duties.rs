@@ -12,6 +12,7 @@ use warren_runtime::{
 };
 
 use crate::{
+    alerts::Alerts,
     config::Config,
     detector::Detector,
     figures::Sampler,
@@ -44,6 +45,8 @@ pub struct Duties {
     pub orders: Orders,
     /// Met while the projection follows the log.
     pub latch: Arc<Latch>,
+    /// Who is told what is found.
+    pub alerts: Alerts,
     /// What is measured.
     pub metrics: Metrics,
 }
@@ -83,6 +86,7 @@ impl Duties {
             topology: self.topology.clone(),
             publisher: self.uplink.publisher.clone(),
             log: self.uplink.log.clone(),
+            preview_bytes: self.config.preview_bytes,
             metrics: self.metrics.clone(),
         }
     }
@@ -94,6 +98,8 @@ impl Duties {
             probe: probe.clone(),
             lost_after: self.config.lost_after,
             stuck_after: self.config.stuck_after,
+            window: self.config.alerts.window,
+            alerts: self.alerts.clone(),
             metrics: self.metrics.clone(),
         }
     }

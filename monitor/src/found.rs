@@ -41,7 +41,8 @@ pub fn compare(before: Vec<Found>, now: Vec<Finding>, at: Timestamp) -> Round {
 }
 
 /// The names of all findings that are looked for.
-pub const NAMES: [&str; 3] = ["lost_worker", "not_consuming", "stuck_attempt"];
+pub const NAMES: [&str; 7] =
+    ["lost_worker", "not_consuming", "stuck_attempt", "no_consumer", "growing_queue", "failure_rate", "slow_kind"];
 
 /// Its name in the API and the metrics.
 pub fn name(finding: &Finding) -> &'static str {
@@ -49,16 +50,24 @@ pub fn name(finding: &Finding) -> &'static str {
         Finding::LostWorker { .. } => NAMES[0],
         Finding::NotConsuming { .. } => NAMES[1],
         Finding::StuckAttempt { .. } => NAMES[2],
+        Finding::NoConsumer { .. } => NAMES[3],
+        Finding::GrowingQueue { .. } => NAMES[4],
+        Finding::FailureRate { .. } => NAMES[5],
+        Finding::SlowKind { .. } => NAMES[6],
     }
 }
 
-// What makes it the same finding from one round to the next, whatever its evidence becomes.
-fn subject(finding: &Finding) -> (&'static str, &str, Option<u32>) {
+/// What makes it the same finding from one round to the next, whatever its evidence becomes.
+pub fn subject(finding: &Finding) -> (&'static str, &str, Option<u32>) {
     match finding {
         Finding::LostWorker { worker, .. } | Finding::NotConsuming { worker, .. } => {
             (name(finding), worker.as_str(), None)
         }
         Finding::StuckAttempt { task, attempt, .. } => (name(finding), task.as_str(), Some(attempt.get())),
+        Finding::NoConsumer { queue, .. } | Finding::GrowingQueue { queue, .. } => {
+            (name(finding), queue.as_str(), None)
+        }
+        Finding::FailureRate { kind, .. } | Finding::SlowKind { kind, .. } => (name(finding), kind.as_str(), None),
     }
 }
 

@@ -6,6 +6,9 @@
 pub mod config;
 pub mod service;
 
+// What is told to others.
+pub mod alerts;
+
 // Who may write.
 mod duties;
 mod leader;
@@ -18,10 +21,12 @@ mod projection;
 mod queues;
 mod reaper;
 mod tap;
+mod trends;
 
 // What is stored beside the records of tasks.
 mod audit;
 mod found;
+mod index;
 mod status;
 mod worker_entry;
 

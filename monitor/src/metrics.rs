@@ -31,6 +31,10 @@ pub struct Metrics {
     pub unrouted: Counter,
     /// What is wrong, by what it is.
     pub findings: Family<FindingLabel, Gauge>,
+    /// Alerts that the webhook has taken.
+    pub alerts_sent: Counter,
+    /// Alerts that were dropped.
+    pub alerts_dropped: Counter,
     /// Tasks by state.
     pub tasks: Family<StateLabel, Gauge>,
     /// Messages ready in a queue of the broker.
@@ -78,6 +82,8 @@ impl Metrics {
             registry.register("monitor_tapped", "Copies of foreign submissions taken in", own.tapped.clone());
             registry.register("monitor_unrouted", "Foreign messages whose queue was gone", own.unrouted.clone());
             registry.register("findings", "What is wrong", own.findings.clone());
+            registry.register("monitor_alerts_sent", "Alerts that the webhook has taken", own.alerts_sent.clone());
+            registry.register("monitor_alerts_dropped", "Alerts that were dropped", own.alerts_dropped.clone());
             registry.register("tasks", "Tasks by state", own.tasks.clone());
             registry.register("queue_ready_messages", "Messages ready in a queue of the broker", own.ready.clone());
             registry.register("queue_consumers", "Consumers of a queue of the broker", own.consumers.clone());

@@ -19,6 +19,7 @@ use warren_runtime::{
 };
 
 use crate::{
+    index::Counts,
     metrics::{Metrics, QueueLabel, StateLabel},
     worker_entry::WorkerEntry,
 };
@@ -93,14 +94,18 @@ impl Poller {
     async fn round(&self, link: &Link, shown: &mut BTreeSet<String>) -> Result<(), Failed> {
         let mut asking = Asking { link, channel: None };
         let mut depths = BTreeMap::new();
-        for field in self.known().await? {
+        let counts = Counts::load(&self.store).await?;
+        for field in self.known(&counts).await? {
             let name = format!("{}.{field}", self.names.namespace());
             if let Some(depth) = asking.depth(&name, clock::now()).await? {
                 depths.insert(field, depth);
             }
         }
         self.show(&depths, shown);
-        self.show_states().await?;
+        for state in TaskState::ALL {
+            let number = i64::try_from(counts.total(state)).unwrap_or(i64::MAX);
+            self.metrics.tasks.get_or_create(&StateLabel { state: state.name() }).set(number);
+        }
         let mut writing = ::redis::pipe();
         writing.atomic().cmd("DEL").arg(self.store.keys().queues());
         let command = writing.cmd("HSET").arg(self.store.keys().queues());
@@ -114,15 +119,10 @@ impl Poller {
     }
 
     // The queues that workers take from, and those that hold tasks.
-    async fn known(&self) -> Result<Vec<String>, store::Error> {
+    async fn known(&self, counts: &Counts) -> Result<Vec<String>, store::Error> {
         let (mut connection, keys) = (self.store.shared(), self.store.keys());
-        let counts: BTreeMap<String, i64> = connection.hgetall(keys.counts()).await?;
         let workers: BTreeMap<String, Vec<u8>> = connection.hgetall(keys.workers()).await?;
-        let mut queues = BTreeSet::new();
-        for (field, number) in counts {
-            let queue = field.split_once('/').and_then(|(queue, _)| QueueName::parse(queue).ok());
-            queues.extend(queue.filter(|_| number != 0));
-        }
+        let mut queues: BTreeSet<_> = counts.queues().into_keys().map(|(queue, _)| queue).collect();
         for entry in workers.values().filter_map(|entry| serde_json::from_slice::<WorkerEntry>(entry).ok()) {
             queues.extend(entry.record.hello.into_iter().flat_map(|hello| hello.queues.into_keys()));
         }
@@ -144,14 +144,6 @@ impl Poller {
             self.metrics.consumers.get_or_create(&label).set(depth.consumers.into());
         }
         *shown = now;
-    }
-
-    async fn show_states(&self) -> Result<(), store::Error> {
-        for state in TaskState::ALL {
-            let number: i64 = self.store.shared().zcard(self.store.keys().state(state)).await?;
-            self.metrics.tasks.get_or_create(&StateLabel { state: state.name() }).set(number);
-        }
-        Ok(())
     }
 }
 

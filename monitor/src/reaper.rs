@@ -9,11 +9,12 @@ use std::{collections::BTreeMap, time::Duration};
 use redis::{AsyncCommands, Script};
 use tokio::time::Instant;
 use warren_core::{Fingerprint, TaskId, TaskState, Timestamp, WorkerId, record::TaskRecord};
-use warren_runtime::redis::{Error, Keys, Store};
+use warren_runtime::redis::{Error, Store};
 
 use crate::{
     audit,
     config::Retention,
+    index::{Counts, Direction, Shelf, Walk},
     projection::{Cursor, Source},
     worker_entry::WorkerEntry,
 };
@@ -21,25 +22,32 @@ use crate::{
 const STEP: usize = 500;
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
-// KEYS: cursor, index of the state, counts, sizes of the groups, then for each task its record and its group (the record
-// again for none). ARGV: offset and batch expected, then for each task its id, the field of its count and the name of its
-// group ('' for none).
+// KEYS: cursor, counts, sizes of the groups, then for each task its shelf, its record and its group (the record again for
+// none). ARGV: offset and batch expected, then for each task its id, the field that counts it and the name of its group (''
+// for none).
 const REAP: &str = "#!lua flags=allow-oom
 local at = redis.call('HMGET', KEYS[1], 'offset', 'batch')
 if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] then return -1 end
 local gone = 0
-for i = 1, (#KEYS - 4) / 2 do
+for i = 1, (#KEYS - 3) / 3 do
   local task, field, group = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
-  if redis.call('ZREM', KEYS[2], task) == 1 then
-    if group ~= '' and redis.call('ZREM', KEYS[2 * i + 4], task) == 1
-      and tonumber(redis.call('ZINCRBY', KEYS[4], -1, group)) <= 0 then redis.call('ZREM', KEYS[4], group) end
-    redis.call('UNLINK', KEYS[2 * i + 3])
-    if field ~= '' and redis.call('HINCRBY', KEYS[3], field, -1) == 0 then redis.call('HDEL', KEYS[3], field) end
+  if redis.call('ZREM', KEYS[3 * i + 1], task) == 1 then
+    if group ~= '' and redis.call('ZREM', KEYS[3 * i + 3], task) == 1
+      and tonumber(redis.call('ZINCRBY', KEYS[3], -1, group)) <= 0 then redis.call('ZREM', KEYS[3], group) end
+    redis.call('UNLINK', KEYS[3 * i + 2])
+    if redis.call('HINCRBY', KEYS[2], field, -1) == 0 then redis.call('HDEL', KEYS[2], field) end
     gone = gone + 1
   end
 end
 redis.call('HINCRBY', KEYS[1], 'reaped', gone)
 return gone";
+
+// KEYS: counts. A shelf that is empty needs no field.
+const TIDY: &str = "#!lua flags=allow-oom
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  if fields[i + 1] == '0' then redis.call('HDEL', KEYS[1], fields[i]) end
+end";
 
 /// Knows what is too old.
 #[derive(Debug)]
@@ -67,11 +75,12 @@ impl Reaper {
     /// writes the projection may call it, between two transactions.
     pub async fn round(&mut self, store: &Store, cursor: &Cursor, now: Timestamp) -> Result<Reaped, Error> {
         let mut reaped = Reaped::default();
-        for (state, kept) in self.kept(store).await? {
-            let tasks = self.due(store, state, kept, now).await?;
+        let counts = Counts::load(store).await?;
+        for (state, kept) in self.kept(&counts) {
+            let tasks = self.due(store, &counts, state, kept, now).await?;
             reaped.more |= tasks.len() == STEP;
             if !tasks.is_empty() {
-                reaped.tasks += reap(store, cursor, state, &tasks).await?;
+                reaped.tasks += reap(store, cursor, &tasks).await?;
             }
         }
         if self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_INTERVAL) {
@@ -82,22 +91,26 @@ impl Reaper {
     }
 
     // How many tasks of each state that is over may stay.
-    async fn kept(&self, store: &Store) -> Result<Vec<(TaskState, u64)>, Error> {
-        let (mut connection, keys) = (store.shared(), store.keys());
-        let succeeded: u64 = connection.zcard(keys.state(TaskState::Succeeded)).await?;
-        let cancelled: u64 = connection.zcard(keys.state(TaskState::Cancelled)).await?;
-        let [succeeded, cancelled] = share(self.retention.finished_tasks, [succeeded, cancelled]);
-        Ok(vec![
+    fn kept(&self, counts: &Counts) -> [(TaskState, u64); 4] {
+        let numbers = [TaskState::Succeeded, TaskState::Cancelled].map(|state| counts.total(state));
+        let [succeeded, cancelled] = share(self.retention.finished_tasks, numbers);
+        [
             (TaskState::Succeeded, succeeded),
             (TaskState::Cancelled, cancelled),
             (TaskState::Dead, u64::MAX),
             (TaskState::Expired, u64::MAX),
-        ])
+        ]
     }
 
     // The oldest tasks of a state that are too old or too many, up to a step.
-    async fn due(&self, store: &Store, state: TaskState, kept: u64, now: Timestamp) -> Result<Vec<TaskId>, Error> {
-        let (mut connection, key) = (store.shared(), store.keys().state(state));
+    async fn due(
+        &self,
+        store: &Store,
+        counts: &Counts,
+        state: TaskState,
+        kept: u64,
+        now: Timestamp,
+    ) -> Result<Vec<(TaskId, Shelf)>, Error> {
         let age = match state {
             TaskState::Dead | TaskState::Expired => self.retention.dead,
             TaskState::Succeeded
@@ -106,14 +119,18 @@ impl Reaper {
             | TaskState::Delayed
             | TaskState::Running => self.retention.finished,
         };
-        let number: u64 = connection.zcard(&key).await?;
-        let excess = usize::try_from(number.saturating_sub(kept)).unwrap_or(STEP).min(STEP);
-        let before = now.minus(age).as_millis();
-        let mut tasks: Vec<String> = connection.zrangebyscore_limit(&key, "-inf", before, 0, step()).await?;
+        let shelves: Vec<_> = counts.shelves(&[state], None, None).collect();
+        // A shelf of tasks that are over is one lane.
+        let walk = || {
+            let lanes = shelves.iter().flat_map(|shelf| shelf.lanes(store.keys(), None));
+            Walk::new(store, Direction::Oldest, lanes.collect())
+        };
+        let excess = usize::try_from(counts.total(state).saturating_sub(kept)).unwrap_or(STEP).min(STEP);
+        let mut tasks = walk().between(None, Some(now.minus(age)), None).next(STEP).await?;
         if tasks.len() < excess {
-            tasks = connection.zrange(&key, 0, isize::try_from(excess).unwrap_or(0) - 1).await?;
+            tasks = walk().next(excess).await?;
         }
-        Ok(tasks.iter().filter_map(|id| TaskId::parse(id).ok()).collect())
+        Ok(tasks.into_iter().map(|(position, lane)| (position.task, shelves[lane].clone())).collect())
     }
 
     async fn sweep(&self, store: &Store, now: Timestamp) -> Result<(), Error> {
@@ -125,6 +142,7 @@ impl Reaper {
         if !gone.is_empty() {
             connection.hdel::<_, _, ()>(keys.workers(), gone).await?;
         }
+        Script::new(TIDY).key(keys.counts()).invoke_async::<()>(&mut connection).await?;
         let sources: BTreeMap<String, String> = connection.hgetall(keys.sources()).await?;
         let old = |text: &String| Source::decode(text).is_none_or(|source| source.at < before);
         let gone: Vec<_> = sources.into_iter().filter(|(_, text)| old(text)).map(|(name, _)| name).collect();
@@ -190,27 +208,22 @@ fn share(room: u64, [a, b]: [u64; 2]) -> [u64; 2] {
     }
 }
 
-async fn reap(store: &Store, cursor: &Cursor, state: TaskState, tasks: &[TaskId]) -> Result<u64, Error> {
+async fn reap(store: &Store, cursor: &Cursor, tasks: &[(TaskId, Shelf)]) -> Result<u64, Error> {
     let (mut connection, keys) = (store.shared(), store.keys());
-    let names: Vec<_> = tasks.iter().map(|task| keys.task(task)).collect();
+    let names: Vec<_> = tasks.iter().map(|(task, _)| keys.task(task)).collect();
     let records: Vec<Option<Vec<u8>>> = connection.mget(&names).await?;
     let script = Script::new(REAP);
     let mut call = script.key(keys.cursor());
-    call.key(keys.state(state)).key(keys.counts()).key(keys.groups());
+    call.key(keys.counts()).key(keys.groups());
     call.arg(cursor.offset).arg(cursor.batch.as_str());
-    for ((task, name), record) in tasks.iter().zip(names).zip(records) {
+    for (((task, shelf), name), record) in tasks.iter().zip(names).zip(records) {
         let record: Option<TaskRecord> = record.and_then(|record| serde_json::from_slice(&record).ok());
         let group = record.as_ref().and_then(Fingerprint::of);
-        call.key(&name).key(group.map_or(name, |group| keys.group(group)));
-        call.arg(task.as_str()).arg(count(state, record.as_ref()).unwrap_or_default());
-        call.arg(group.map(|group| group.to_string()).unwrap_or_default());
+        call.key(shelf.key(keys)).key(&name).key(group.map_or(name, |group| keys.group(group)));
+        call.arg(task.as_str()).arg(shelf.field()).arg(group.map(|group| group.to_string()).unwrap_or_default());
     }
     let gone: i64 = call.invoke_async(&mut connection).await?;
     Ok(u64::try_from(gone).unwrap_or_default())
-}
-
-fn count(state: TaskState, record: Option<&TaskRecord>) -> Option<String> {
-    Some(Keys::count_field(&record?.about()?.queue, state))
 }
 
 #[cfg(test)]

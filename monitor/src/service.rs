@@ -15,6 +15,7 @@ use warren_runtime::{
 };
 
 use crate::{
+    alerts::Alerts,
     api,
     config::{Config, PORT},
     dashboard,
@@ -39,6 +40,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let uplink = Uplink::start(connector.clone(), &names, &process, None);
     let commands = CommandLog::new(uplink.publisher.clone(), &names, &process);
     let steering = api::Steering { commands: commands.clone(), log: uplink.log.clone() };
+    let (alerts, messenger) = Alerts::new(&config.alerts, config.namespace.as_str(), metrics.clone())?;
     let view = api::View::new(&config, &process, store.clone(), steering);
     let (live, listening) = api::Live::new(view.clone());
     let routes = api::routes(view, listening).merge(dashboard::routes());
@@ -48,14 +50,28 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let candidate = Candidate::new(store.clone(), &process, latch.clone(), metrics.clone());
     let topology = Topology::new(names, &config.amqp);
     let orders = Orders::default();
-    let duties =
-        Duties { config, process, connector, topology, store: store.clone(), uplink, commands, orders, latch, metrics };
+    let duties = Duties {
+        config,
+        process,
+        connector,
+        topology,
+        store: store.clone(),
+        uplink,
+        commands,
+        orders,
+        latch,
+        alerts,
+        metrics,
+    };
 
     let shutdown = Shutdown::default();
     let silence = CancellationToken::new();
     let serving = TaskTracker::new();
     serving.spawn(server.run(silence.clone()));
     serving.spawn(live.run(shutdown.drain.clone()));
+    if let Some(messenger) = messenger {
+        serving.spawn(messenger.run(shutdown.drain.clone()));
+    }
     serving.spawn(check_eviction(store, shutdown.drain.clone()));
     let signals = TaskTracker::new();
     signals.spawn(listen(shutdown.clone()));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, de};
-use warren_core::QueueName;
+use warren_core::{QueueName, preview};
 use warren_runtime::{
     amqp::{self, publisher::LARGEST_BODY},
     config::{Problems, Secret, Sources, Validate, load},
@@ -13,7 +13,7 @@ use warren_runtime::{
 /// Where the gateway listens unless it is told otherwise.
 pub const PORT: u16 = 8081;
 
-/// What a producer needs to know. The library reads `namespace`, `amqp`, `app_id` and `max_body_bytes`; the other values
+/// What a producer needs to know. The library reads `namespace`, `amqp`, `app_id`, `max_body_bytes` and `preview_bytes`; the other values
 /// are for the program.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
@@ -26,6 +26,9 @@ pub struct Config {
     pub app_id: Option<String>,
     /// How large a task's payload may be: at most 16 MiB.
     pub max_body_bytes: usize,
+    /// So many of the first bytes of each payload are kept for the monitor to show, in the event log and in Redis; 0 for
+    /// none.
+    pub preview_bytes: usize,
     /// Logs.
     pub log: telemetry::Config,
     /// Where the gateway listens, and whom it lets in.
@@ -44,6 +47,7 @@ impl Default for Config {
             amqp: amqp::Config::default(),
             app_id: None,
             max_body_bytes: 1 << 20,
+            preview_bytes: preview::DEFAULT,
             log: telemetry::Config::default(),
             http: http::Config::default(),
             max_request_bytes: 4 << 20,
@@ -71,6 +75,10 @@ impl Validate for Config {
         self.http.validate(problems);
         if !(1..=LARGEST_BODY).contains(&self.max_body_bytes) {
             problems.add("max_body_bytes", format_args!("expected 1 to {LARGEST_BODY}, got {}", self.max_body_bytes));
+        }
+        if self.preview_bytes > preview::LARGEST {
+            problems
+                .add("preview_bytes", format_args!("expected 0 to {}, got {}", preview::LARGEST, self.preview_bytes));
         }
         if self.max_request_bytes < self.max_body_bytes {
             problems.add("max_request_bytes", "expected at least max_body_bytes");
@@ -114,10 +122,15 @@ mod tests {
 
     #[test]
     fn limits_that_make_no_sense_are_named() {
-        let problems =
-            from(&[("WARREN_MAX_BODY_BYTES", "0"), ("WARREN_APP_ID", ""), ("WARREN_QUEUES", "A")]).unwrap_err();
+        let problems = from(&[
+            ("WARREN_MAX_BODY_BYTES", "0"),
+            ("WARREN_PREVIEW_BYTES", "99999"),
+            ("WARREN_APP_ID", ""),
+            ("WARREN_QUEUES", "A"),
+        ])
+        .unwrap_err();
         let text = problems.to_string();
-        for key in ["max_body_bytes:", "app_id:", "queues:"] {
+        for key in ["max_body_bytes:", "preview_bytes:", "app_id:", "queues:"] {
             assert!(text.contains(key), "{key} is missing in {text}");
         }
     }

@@ -8,6 +8,7 @@ use warren_core::{
     Attempt, TaskId, Timestamp,
     event::{About, Submitted},
     header as name,
+    preview::Preview,
 };
 use warren_runtime::amqp::{
     Names, Outgoing, Route,
@@ -29,8 +30,15 @@ pub struct Message {
     pub submitted: Submitted,
 }
 
-/// Addresses a task, which has to be sound. A task without an id gets the one that is given.
-pub fn compose(task: NewTask, names: &Names, now: Timestamp, id: TaskId) -> Result<Message, Invalid> {
+/// Addresses a task, which has to be sound. A task without an id gets the one that is given. So many of the first bytes of
+/// its payload are told to the event log.
+pub fn compose(
+    task: NewTask,
+    names: &Names,
+    now: Timestamp,
+    id: TaskId,
+    preview_bytes: usize,
+) -> Result<Message, Invalid> {
     task.check(now)?;
     let Some(kind) = task.kind.clone() else {
         return Err(Problem::new("kind", "expected a kind, got nothing").into());
@@ -47,6 +55,7 @@ pub fn compose(task: NewTask, names: &Names, now: Timestamp, id: TaskId) -> Resu
         deadline,
         app: task.app_id.clone(),
         transient: false,
+        preview: Preview::of(&task.payload, task.content_type.as_deref(), preview_bytes),
     };
     let properties = properties(&task, &id, now).with_headers(headers(&task));
     let queue = task.queue;
@@ -123,7 +132,7 @@ mod tests {
 
     fn sent(task: NewTask) -> Message {
         let names = Names::new(&QueueName::parse("warren").unwrap());
-        compose(task, &names, Timestamp::from_millis(NOW), TaskId::parse("made").unwrap()).unwrap()
+        compose(task, &names, Timestamp::from_millis(NOW), TaskId::parse("made").unwrap(), 2).unwrap()
     }
 
     // As a worker would read it.

@@ -43,6 +43,7 @@ pub struct Producer {
     topology: Topology,
     app_id: Option<String>,
     limit: usize,
+    preview_bytes: usize,
     uplink: Arc<Mutex<Option<Uplink>>>,
 }
 
@@ -69,6 +70,7 @@ impl Producer {
             topology: Topology::new(names, &config.amqp),
             app_id: config.app_id.clone(),
             limit: config.max_body_bytes.min(LARGEST_BODY),
+            preview_bytes: config.preview_bytes,
             uplink: Arc::new(Mutex::new(Some(uplink))),
         }
     }
@@ -91,7 +93,7 @@ impl Producer {
             task = task.app_id(app);
         }
         let Message { outgoing, submitted } =
-            message::compose(task, self.topology.names(), clock::now(), clock::task_id())?;
+            message::compose(task, self.topology.names(), clock::now(), clock::task_id(), self.preview_bytes)?;
         let published = self.publisher.publish(&outgoing).await;
         published.map_err(|error| Error::publish(error, &submitted.about.queue, self.limit))?;
         Ok(self.report(submitted).await)

@@ -36,7 +36,7 @@ pub fn check(delivery: &Delivery) {
         }
     }
     a_climb_is_read_or_refused(delivery);
-    match meaning(delivery, &names(), now()) {
+    match meaning(delivery, &names(), now(), 16) {
         Meaning::Nothing(why) => assert!(!why.is_empty()),
         Meaning::Fact(event) => comes_back(*event),
         Meaning::Submission { event, .. } => event.into_iter().for_each(|event| comes_back(*event)),

@@ -59,7 +59,7 @@ fn is_brief(invalid: &Invalid) {
 fn arrives(task: &NewTask, plain: Option<&Value>) {
     let names = Names::new(&QueueName::parse("warren").expect("the literal is a valid name"));
     let made = TaskId::parse("made").expect("the literal is a valid id");
-    let sent = match compose(task.clone(), &names, now(), made) {
+    let sent = match compose(task.clone(), &names, now(), made, 64) {
         Ok(sent) => sent,
         Err(invalid) => {
             // Only the clock can tell whether a time is too far ahead.

@@ -2,13 +2,14 @@
 
 use std::fmt::Display;
 
-use warren_core::{Fingerprint, Kind, QueueName, TaskState, Timestamp, WorkerId, record::TaskRecord};
+use warren_core::{Fingerprint, Kind, Priority, QueueName, TaskId, TaskState, Timestamp, WorkerId, record::TaskRecord};
 use warren_runtime::http::Problem;
 
-use super::position::Position;
+use super::{position::Position, task::last_error};
 
 const DEFAULT_LIMIT: usize = 50;
 const LARGEST_LIMIT: usize = 500;
+const LONGEST_TEXT: usize = 200;
 
 /// What a caller wants to see.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,10 @@ pub struct Filter {
     pub worker: Option<WorkerId>,
     /// Dead letters of this group.
     pub fingerprint: Option<Fingerprint>,
+    /// With this priority.
+    pub priority: Option<Priority>,
+    /// With this in their id, or in their last error.
+    pub text: Option<String>,
     /// That came into their state at this time or later.
     pub since: Option<Timestamp>,
     /// That came into their state at this time or earlier.
@@ -44,12 +49,14 @@ impl Filter {
                 "kind" => filter.kind = Some(read(name, value)?),
                 "worker" => filter.worker = Some(read(name, value)?),
                 "fingerprint" => filter.fingerprint = Some(read(name, value)?),
+                "priority" => filter.priority = Some(read_priority(value)?),
+                "q" => filter.text = Some(read_text(value)?),
                 "since" => filter.since = Some(read_time(name, value)?),
                 "until" => filter.until = Some(read_time(name, value)?),
                 "limit" => filter.limit = read_limit(value)?,
                 "cursor" => filter.after = Some(Position::decode(value)?),
                 unknown => {
-                    let known = "state, queue, kind, worker, fingerprint, since, until, limit or cursor";
+                    let known = "state, queue, kind, worker, fingerprint, priority, q, since, until, limit or cursor";
                     return Err(Problem::field(unknown, format!("unknown parameter: expected {known}")));
                 }
             }
@@ -77,6 +84,8 @@ impl Filter {
             kind: None,
             worker: None,
             fingerprint: None,
+            priority: None,
+            text: None,
             since: None,
             until: None,
             limit: DEFAULT_LIMIT,
@@ -86,7 +95,15 @@ impl Filter {
 
     /// Whether the indexes alone cannot tell which tasks pass.
     pub fn looks_inside(&self) -> bool {
-        self.queue.is_some() || self.kind.is_some() || self.worker.is_some() || self.fingerprint.is_some()
+        let queued = self.states == [TaskState::Queued];
+        let priority = self.priority.is_some() && !queued;
+        priority || self.worker.is_some() || self.text.is_some() || self.fingerprint.is_some()
+    }
+
+    /// Whether what is searched for is in a task's id or in its last error.
+    pub fn finds(&self, task: &TaskId, record: &TaskRecord) -> bool {
+        let Some(text) = &self.text else { return true };
+        task.as_str().contains(text.as_str()) || last_error(record).is_some_and(|error| error.contains(text))
     }
 
     /// Whether a task with this record passes, as far as the indexes do not say so.
@@ -98,6 +115,7 @@ impl Filter {
         self.queue.as_ref().is_none_or(|queue| about.is_some_and(|about| about.queue == *queue))
             && self.kind.as_ref().is_none_or(|kind| about.is_some_and(|about| about.kind.as_ref() == Some(kind)))
             && self.worker.as_ref().is_none_or(ran_on)
+            && self.priority.is_none_or(|priority| about.is_some_and(|about| about.priority == priority))
             // The index of a group holds its letters of every state.
             && self.fingerprint.is_none_or(|group| {
                 self.states.contains(&record.state()) && Fingerprint::of(record) == Some(group)
@@ -111,6 +129,18 @@ fn read<T: std::str::FromStr<Err: Display>>(name: &str, value: &str) -> Result<T
 
 fn read_time(name: &str, value: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(value).map_err(|error| Problem::field(name, error.to_string()))
+}
+
+fn read_priority(value: &str) -> Result<Priority, Problem> {
+    let number = value.parse::<u8>().ok().filter(|number| *number <= Priority::MAX.get());
+    number.map(Priority::from).ok_or_else(|| Problem::field("priority", "expected a whole number from 0 to 9"))
+}
+
+fn read_text(value: &str) -> Result<String, Problem> {
+    if (1..=LONGEST_TEXT).contains(&value.len()) {
+        return Ok(value.to_owned());
+    }
+    Err(Problem::field("q", format!("expected 1 to {LONGEST_TEXT} bytes, got {}", value.len())))
 }
 
 pub(super) fn read_limit(value: &str) -> Result<usize, Problem> {
@@ -143,7 +173,9 @@ mod tests {
             parse(&[("state", "dead,queued,dead"), ("since", "1970-01-01T00:00:01Z"), ("limit", "7")]).unwrap();
         assert_eq!(filter.states, [TaskState::Queued, TaskState::Dead]);
         assert_eq!((filter.since, filter.limit), (Some(Timestamp::from_millis(1_000)), 7));
-        assert!(!filter.looks_inside() && parse(&[("kind", "echo")]).unwrap().looks_inside());
+        assert!(!filter.looks_inside() && parse(&[("q", "echo")]).unwrap().looks_inside());
+        let urgent = parse(&[("priority", "9"), ("state", "queued")]).unwrap();
+        assert!(urgent.priority == Some(Priority::MAX) && !urgent.looks_inside());
     }
 
     #[test]
@@ -155,6 +187,8 @@ mod tests {
             ("kind", ""),
             ("worker", "a b"),
             ("fingerprint", "12"),
+            ("priority", "10"),
+            ("q", ""),
             ("since", "yesterday"),
             ("until", "-1"),
             ("limit", "0"),

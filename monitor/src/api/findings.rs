@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use warren_core::finding::Finding;
 
-use super::{View, failure::Failure, time::Time, workers::RunningView};
+use super::{View, failure::Failure, rates::round, time::Time, workers::RunningView};
 use crate::found::{self, Found};
 
 /// What is wrong at present.
@@ -19,12 +19,15 @@ pub struct Findings {
 /// Something that somebody should look at, with its evidence.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct FindingView {
-    /// `lost_worker`, `not_consuming` or `stuck_attempt`.
+    /// `lost_worker`, `not_consuming`, `stuck_attempt`, `no_consumer`, `growing_queue`, `failure_rate` or `slow_kind`.
     pub finding: String,
     /// When it was first seen.
     pub since: Option<Time>,
+    /// All of it in a sentence.
+    pub text: String,
     /// The worker.
-    pub worker: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// When the worker was last heard of, by its own clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<Time>,
@@ -43,6 +46,45 @@ pub struct FindingView {
     /// When the attempt should have been ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Time>,
+    /// The queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Tasks that wait in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
+    /// How many they were before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Tasks a second that came into it since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrival_rate: Option<f64>,
+    /// Tasks a second that were taken from it since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_rate: Option<f64>,
+    /// How long that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_seconds: Option<u64>,
+    /// The kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Attempts that failed of late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
+    /// Attempts that ended of late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    /// The share of them that failed, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// The share that failed in the hours before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_share: Option<f64>,
+    /// What 95 of a hundred attempts did not exceed of late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_ms: Option<f64>,
+    /// What 95 of a hundred did not exceed in the hours before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_p95_ms: Option<f64>,
 }
 
 /// What is wrong at present.
@@ -71,26 +113,81 @@ impl From<&Found> for FindingView {
         let named = Self {
             finding: found::name(&found.finding).to_owned(),
             since: Some(found.since.into()),
+            text: text(&found.finding),
             ..Self::default()
         };
         match &found.finding {
             Finding::LostWorker { worker, seen, running } => Self {
-                worker: worker.to_string(),
+                worker: Some(worker.to_string()),
                 seen: Some((*seen).into()),
                 running: running.iter().map(RunningView::from).collect(),
                 ..named
             },
             Finding::NotConsuming { worker, seen } => {
-                Self { worker: worker.to_string(), seen: Some((*seen).into()), ..named }
+                Self { worker: Some(worker.to_string()), seen: Some((*seen).into()), ..named }
             }
             Finding::StuckAttempt { task, attempt, worker, started, limit } => Self {
-                worker: worker.to_string(),
+                worker: Some(worker.to_string()),
                 task: Some(task.to_string()),
                 attempt: Some(attempt.get()),
                 started: Some((*started).into()),
                 limit: Some((*limit).into()),
                 ..named
             },
+            Finding::NoConsumer { queue, waiting } => {
+                Self { queue: Some(queue.to_string()), waiting: Some(*waiting), ..named }
+            }
+            Finding::GrowingQueue { queue, waiting, before, arrival_rate, service_rate, over_seconds } => Self {
+                queue: Some(queue.to_string()),
+                waiting: Some(*waiting),
+                before: Some(*before),
+                arrival_rate: Some(round(*arrival_rate)),
+                service_rate: Some(round(*service_rate)),
+                over_seconds: Some(*over_seconds),
+                ..named
+            },
+            Finding::FailureRate { kind, failed, ended, share, usual_share } => Self {
+                kind: Some(kind.to_string()),
+                failed: Some(*failed),
+                ended: Some(*ended),
+                share: Some(round(*share)),
+                usual_share: Some(round(*usual_share)),
+                ..named
+            },
+            Finding::SlowKind { kind, ended, p95_ms, usual_p95_ms } => Self {
+                kind: Some(kind.to_string()),
+                ended: Some(*ended),
+                p95_ms: Some(round(*p95_ms)),
+                usual_p95_ms: Some(round(*usual_p95_ms)),
+                ..named
+            },
+        }
+    }
+}
+
+fn text(finding: &Finding) -> String {
+    match finding {
+        Finding::LostWorker { worker, running, .. } => {
+            format!("worker {worker} fell silent without a goodbye; it was running {} tasks", running.len())
+        }
+        Finding::NotConsuming { worker, .. } => format!("worker {worker} lives, but takes no tasks"),
+        Finding::StuckAttempt { task, attempt, worker, .. } => {
+            format!("attempt {attempt} of task {task} goes on past its limit; worker {worker} should have ended it")
+        }
+        Finding::NoConsumer { queue, waiting } => {
+            format!("{waiting} tasks wait in queue {queue}, and nobody consumes it")
+        }
+        Finding::GrowingQueue { queue, waiting, before, arrival_rate, service_rate, over_seconds } => format!(
+            "queue {queue} has grown from {before} to {waiting} tasks within {over_seconds} s: {arrival_rate:.1} a second \
+             come, {service_rate:.1} are taken"
+        ),
+        Finding::FailureRate { kind, failed, ended, share, usual_share } => format!(
+            "{failed} of the last {ended} attempts of {kind} failed: {:.0} %, usually {:.1} %",
+            share * 100.0,
+            usual_share * 100.0
+        ),
+        Finding::SlowKind { kind, p95_ms, usual_p95_ms, .. } => {
+            format!("95 of 100 attempts of {kind} take up to {p95_ms:.0} ms, usually {usual_p95_ms:.0} ms")
         }
     }
 }

@@ -23,6 +23,7 @@ mod task;
 mod tasks;
 mod time;
 mod timeline;
+mod waiting;
 mod wish;
 mod workers;
 
@@ -37,7 +38,9 @@ use utoipa::OpenApi;
 use warren_core::QueueName;
 use warren_runtime::{command_log::CommandLog, event_log::EventLog, http::Problem, redis::Store};
 
+pub use findings::FindingView;
 pub use live::{Listening, Live};
+pub use time::Time;
 
 use crate::config::Config;
 
@@ -94,6 +97,7 @@ impl View {
         steer::resume,
         steer::drain,
         steer::resume_worker,
+        waiting::waiting,
     )
 )]
 struct Description;
@@ -108,6 +112,7 @@ pub fn routes(view: View, listening: Listening) -> Router {
         .route("/api/workers/{id}", get(workers::worker))
         .route("/api/tasks", get(tasks::tasks))
         .route("/api/tasks/{id}", get(task::task))
+        .route("/api/tasks/{id}/waiting", get(waiting::waiting))
         .route("/api/dead", get(dead::dead))
         .route("/api/dead/groups", get(groups::groups))
         .route("/api/findings", get(findings::findings))

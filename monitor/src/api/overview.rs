@@ -15,7 +15,7 @@ use super::{
     rates::{Latency, Rates},
     time::Time,
 };
-use crate::status::Status;
+use crate::{index::Counts, status::Status};
 
 /// The pool at a glance.
 #[derive(Debug, Serialize, ToSchema)]
@@ -101,7 +101,8 @@ impl View {
         let now = clock::now();
         let status = self.status().await?;
         let present = self.present(now).await?;
-        let queues = self.queues(&present).await?;
+        let counts = Counts::load(&self.store).await?;
+        let queues = self.queues(&present, &counts).await?;
         let mut overview = Overview {
             namespace: self.namespace.to_string(),
             at: now.into(),
@@ -109,7 +110,7 @@ impl View {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             lag_seconds: status.as_ref().and_then(|status| lag(status, now)),
             leader: status.map(|status| status.leader),
-            states: self.states().await?,
+            states: states(&counts),
             rates: present.rates,
             latency: present.latency,
             workers: Healths::default(),
@@ -134,17 +135,12 @@ impl View {
         let stored: Option<Vec<u8>> = self.store.shared().get(self.store.keys().status()).await?;
         Ok(stored.and_then(|stored| serde_json::from_slice(&stored).ok()))
     }
+}
 
-    async fn states(&self) -> Result<States, Failure> {
-        let mut counting = ::redis::pipe();
-        for state in TaskState::ALL {
-            counting.cmd("ZCARD").arg(self.store.keys().state(state));
-        }
-        let numbers: Vec<u64> = counting.query_async(&mut self.store.shared()).await?;
-        let mut states = States::default();
-        for (state, number) in TaskState::ALL.into_iter().zip(numbers) {
-            *states.of(state) = number;
-        }
-        Ok(states)
+fn states(counts: &Counts) -> States {
+    let mut states = States::default();
+    for state in TaskState::ALL {
+        *states.of(state) = counts.total(state);
     }
+    states
 }

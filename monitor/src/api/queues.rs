@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
+use futures::future::try_join_all;
 use redis::AsyncCommands;
 use serde::Serialize;
 use utoipa::ToSchema;
 use warren_core::{
-    QueueName, TaskState,
+    QueueName, TaskState, Timestamp,
     command::{Command, Order, Target},
 };
 use warren_runtime::{clock, redis::Keys};
 
 use super::{View, failure::Failure, order::Asked, rates::Present, time::Time};
-use crate::queues::{Depth, UNROUTABLE, fields};
+use crate::{
+    index::{Counts, Direction, Walk},
+    queues::{Depth, UNROUTABLE, fields},
+};
 
 /// All queues.
 #[expect(clippy::struct_field_names, reason = "the field is what the API calls it")]
@@ -56,6 +60,8 @@ pub struct QueueView {
     pub drain_seconds: Option<f64>,
     /// Who has paused it; null while workers take from it.
     pub paused: Option<Asked>,
+    /// Since when the oldest of its tasks waits that may start.
+    pub oldest: Option<Time>,
 }
 
 /// Numbers of tasks by state.
@@ -100,18 +106,26 @@ impl States {
 )]
 pub async fn queues(State(view): State<View>) -> Result<Json<Queues>, Failure> {
     let present = view.present(clock::now()).await?;
-    Ok(Json(view.queues(&present).await?))
+    Ok(Json(view.queues(&present, &Counts::load(&view.store).await?).await?))
 }
 
 impl View {
     /// What is known of the queues.
-    pub(super) async fn queues(&self, present: &Present) -> Result<Queues, Failure> {
+    pub(super) async fn queues(&self, present: &Present, counts: &Counts) -> Result<Queues, Failure> {
         let (mut connection, keys) = (self.store.shared(), self.store.keys());
-        let counts: BTreeMap<String, i64> = connection.hgetall(keys.counts()).await?;
+        let oldest = self.oldest(counts).await?;
         let depths: BTreeMap<String, Vec<u8>> = connection.hgetall(keys.queues()).await?;
         let read = |(field, depth): (String, Vec<u8>)| Some((field, serde_json::from_slice(&depth).ok()?));
         let orders = self.orders().await?;
-        Ok(describe(&counts, &depths.into_iter().filter_map(read).collect(), present, &orders))
+        Ok(describe(counts, &depths.into_iter().filter_map(read).collect(), present, &oldest, &orders))
+    }
+
+    /// Whether the broker or the log has told of a queue.
+    pub(super) async fn knows(&self, queue: &QueueName) -> Result<bool, Failure> {
+        let [tasks, ..] = fields(queue);
+        let by_the_broker: bool = self.store.shared().hexists(self.store.keys().queues(), tasks).await?;
+        let counts = Counts::load(&self.store).await?;
+        Ok(by_the_broker || counts.shelves(&TaskState::ALL, Some(queue), None).next().is_some())
     }
 
     /// The latest orders about queues and workers, by [`Keys::order_field`].
@@ -120,21 +134,35 @@ impl View {
         let read = |(field, order): (String, Vec<u8>)| Some((field, serde_json::from_slice(&order).ok()?));
         Ok(stored.into_iter().filter_map(read).collect())
     }
+
+    // Since when the oldest task waits in each queue.
+    async fn oldest(&self, counts: &Counts) -> Result<BTreeMap<QueueName, Timestamp>, Failure> {
+        let mut lanes = BTreeMap::<_, Vec<_>>::new();
+        for shelf in counts.shelves(&[TaskState::Queued], None, None) {
+            if let Some(queue) = &shelf.queue {
+                lanes.entry(queue.clone()).or_default().extend(shelf.lanes(self.store.keys(), None));
+            }
+        }
+        let first = lanes.into_iter().map(|(queue, lanes)| async {
+            let first = Walk::new(&self.store, Direction::Oldest, lanes).next(1).await?;
+            Ok::<_, Failure>(first.into_iter().next().map(|(position, _)| (queue, position.at)))
+        });
+        Ok(try_join_all(first).await?.into_iter().flatten().collect())
+    }
 }
 
 fn describe(
-    counts: &BTreeMap<String, i64>,
+    counts: &Counts,
     depths: &BTreeMap<String, Depth>,
     present: &Present,
+    oldest: &BTreeMap<QueueName, Timestamp>,
     orders: &BTreeMap<String, Order>,
 ) -> Queues {
     let mut states = BTreeMap::<QueueName, States>::new();
     let named = depths.keys().filter_map(|field| QueueName::parse(field.strip_prefix("q.")?).ok());
     states.extend(named.map(|queue| (queue, States::default())));
-    for (field, number) in counts {
-        if let Some((queue, state)) = Keys::read_count_field(field).filter(|_| *number > 0) {
-            *states.entry(queue).or_default().of(state) = number.unsigned_abs();
-        }
+    for ((queue, state), number) in counts.queues() {
+        *states.entry(queue).or_default().of(state) = number;
     }
     let ready = |field: &str| depths.get(field).map(|depth| depth.ready);
     let queue = |(queue, states): (QueueName, States)| {
@@ -154,6 +182,7 @@ fn describe(
             service_rate: flow.service,
             drain_seconds: flow.drains(states.queued),
             paused: paused.filter(|order| matches!(order.command, Command::Pause { .. })).map(Asked::from),
+            oldest: oldest.get(&queue).copied().map(Time::from),
         }
     };
     let level = |(field, depth): (&String, &Depth)| Some((field.strip_prefix("delay.")?.to_owned(), depth.ready));
@@ -176,12 +205,13 @@ mod tests {
         let depth = |ready| Depth { ready, consumers: 2, at: Timestamp::default() };
         let depths = [("q.mail", 7), ("dead.mail", 1), ("delay.03", 4), ("unroutable", 5)];
         let depths = depths.map(|(field, ready)| (field.to_owned(), depth(ready))).into();
-        let counts = [("mail/queued", 6), ("gone/dead", 2), ("old/queued", 0), ("what", 1)];
-        let counts = counts.map(|(field, number)| (field.to_owned(), number)).into();
+        let counts = [("mail/queued/5", 4), ("mail/queued/7", 2), ("gone/dead/7", 2), ("old/queued/7", 0), ("what", 1)];
+        let counts = Counts::read(&counts.map(|(field, number)| (field.to_owned(), number)));
         let (id, by) = (OrderId::parse("o").unwrap(), Operator::parse("ann").unwrap());
         let command = Command::Pause { queue: QueueName::parse("mail").unwrap() };
         let pause = Order { id, at: Timestamp::default(), by, reason: None, command };
-        let queues = describe(&counts, &depths, &Present::default(), &[("queue:mail".to_owned(), pause)].into());
+        let orders = [("queue:mail".to_owned(), pause)].into();
+        let queues = describe(&counts, &depths, &Present::default(), &BTreeMap::new(), &orders);
         let names: Vec<_> = queues.queues.iter().map(|queue| queue.queue.as_str()).collect();
         assert_eq!(names, ["gone", "mail"]);
         let mail = &queues.queues[1];

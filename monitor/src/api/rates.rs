@@ -119,13 +119,7 @@ impl View {
         let steps = Span::Minutes15.last(now, LATENCY);
         let buckets = figures::read(&self.store, Span::Minutes15, &steps).await?;
         let number = Span::Minutes15.last(now, RATE).len();
-        let (mut minutes, mut minute) = (Bucket::default(), Bucket::default());
-        for (index, bucket) in buckets.iter().enumerate() {
-            minutes.merge(bucket);
-            if index >= buckets.len() - number {
-                minute.merge(bucket);
-            }
-        }
+        let (minutes, minute) = (Bucket::total(&buckets), Bucket::total(&buckets[buckets.len() - number..]));
         // The last step is not over: what has passed of it counts.
         let begun = Timestamp::from_millis(steps[steps.len() - number] * 1_000);
         Ok(Present::new(&minute, &minutes, now.since(begun).as_secs_f64()))

@@ -27,7 +27,6 @@ use super::{
     View,
     failure::Failure,
     order::{Accepted, ActionView},
-    rates::Present,
     wish::Wish,
 };
 use crate::{audit::Entry, worker_entry::WorkerEntry};
@@ -254,8 +253,7 @@ impl View {
         let Path(name) = queue?;
         let queue = QueueName::parse(&name).map_err(|error| Problem::field("queue", error.to_string()))?;
         let latest = self.latest(&Target::Queue(queue.clone())).await?;
-        let is_known =
-            latest.is_some() || self.queues(&Present::default()).await?.queues.iter().any(|known| known.queue == name);
+        let is_known = latest.is_some() || self.knows(&queue).await?;
         if is_known { Ok((queue, latest)) } else { Err(Failure::unknown("queue", &name)) }
     }
 

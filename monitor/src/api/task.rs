@@ -7,7 +7,11 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use warren_core::{Fingerprint, Outcome, Output, Standing, TaskId, Verdict, record::TaskRecord};
+use warren_core::{
+    Fingerprint, Outcome, Output, Standing, TaskId, Verdict,
+    preview::{Content, Preview},
+    record::TaskRecord,
+};
 use warren_runtime::http::Problem;
 
 use super::{
@@ -42,6 +46,8 @@ pub struct TaskView {
     pub deadline: Option<Time>,
     /// Bytes of payload.
     pub size: Option<u64>,
+    /// The first bytes of the payload; null if they are not kept, or no longer.
+    pub payload: Option<PayloadView>,
     /// Who handed it in.
     pub app: Option<String>,
     /// W3C trace context.
@@ -68,6 +74,32 @@ pub struct TaskView {
     pub cancel: Option<Asked>,
     /// What was done to it, newest first; the latest twenty.
     pub actions: Vec<ActionView>,
+}
+
+/// The first bytes of a payload: as text where they are text, else in base64.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PayloadView {
+    /// Text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Bytes that are no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    /// The size of the whole payload.
+    pub bytes: u64,
+    /// This is not all of it.
+    pub truncated: bool,
+    /// What the payload says it is.
+    pub content_type: Option<String>,
+}
+
+fn payload(preview: &Preview, bytes: u64) -> PayloadView {
+    let (text, base64) = match &preview.content {
+        Content::Text(text) => (Some(text.clone()), None),
+        Content::Binary(base64) => (None, Some(base64.clone())),
+    };
+    let truncated = bytes > preview.bytes() as u64;
+    PayloadView { text, base64, bytes, truncated, content_type: preview.content_type.clone() }
 }
 
 /// Everything known of a task.
@@ -123,6 +155,7 @@ pub fn describe(task: &TaskId, record: &TaskRecord) -> TaskView {
         },
         deadline: submission.and_then(|submission| submission.deadline).map(Time::from),
         size: submission.map(|submission| submission.size),
+        payload: submission.and_then(|submission| Some(payload(submission.preview.as_ref()?, submission.size))),
         app: submission.and_then(|submission| submission.app.clone()),
         traceparent: record.traceparent.clone(),
         attempts: timeline(record),

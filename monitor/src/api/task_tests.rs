@@ -61,6 +61,7 @@ fn a_task_that_was_retried_tells_its_timeline() {
         deadline: None,
         app: Some("shop".into()),
         transient: false,
+        preview: None,
     };
     let (first, cut_off, second) = (run("a", 10), run("b", 20), run("a", 1_100));
     let success = Outcome::success(Some(Output::Json(serde_json::json!({"width": 7}))));

@@ -57,6 +57,8 @@ pub struct TaskItem {
         ("queue" = Option<String>, Query, description = "The queue"),
         ("kind" = Option<String>, Query, description = "The kind"),
         ("worker" = Option<String>, Query, description = "A worker that has run it"),
+        ("priority" = Option<u8>, Query, description = "0 to 9"),
+        ("q" = Option<String>, Query, description = "A part of the id, or of the last error. A task whose whole id this is comes first, however old it is"),
         ("since" = Option<String>, Query, description = "In its state since this time or later: RFC 3339 or epoch ms"),
         ("until" = Option<String>, Query, description = "In its state since this time or earlier: RFC 3339 or epoch ms"),
         ("limit" = Option<u32>, Query, description = "1 to 500, 50 if not given"),

@@ -66,8 +66,16 @@ impl Bucket {
         bucket
     }
 
-    /// Counts all of another one as well.
-    pub fn merge(&mut self, other: &Self) {
+    /// All of them together.
+    pub fn total(buckets: &[Self]) -> Self {
+        let mut total = Self::default();
+        for bucket in buckets {
+            total.merge(bucket);
+        }
+        total
+    }
+
+    fn merge(&mut self, other: &Self) {
         for (queue, figures) in &other.queues {
             self.queues.entry(queue.clone()).or_default().merge(figures);
         }

@@ -9,11 +9,11 @@ use tracing::warn;
 use warren_core::{Span, TaskState, Timestamp, worker::Health};
 use warren_runtime::{
     clock,
-    redis::{Error, Keys, Store},
+    redis::{Error, Store},
 };
 
 use super::{Gauge, SAMPLES, Subject, WORKERS, add};
-use crate::worker_entry::WorkerEntry;
+use crate::{index::Counts, worker_entry::WorkerEntry};
 
 /// The component, for one term of leadership.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Sampler {
 
     async fn round(&self, now: Timestamp) -> Result<(), Error> {
         let (mut connection, keys) = (self.store.shared(), self.store.keys());
-        let counts: BTreeMap<String, i64> = connection.hgetall(keys.counts()).await?;
+        let counts = Counts::load(&self.store).await?;
         let workers: BTreeMap<String, Vec<u8>> = connection.hgetall(keys.workers()).await?;
         let entries = workers.values().filter_map(|entry| serde_json::from_slice::<WorkerEntry>(entry).ok());
         let there = entries.filter(|entry| match entry.health(now, self.lost_after) {
@@ -62,12 +62,12 @@ impl Sampler {
     }
 }
 
-fn fields(counts: &BTreeMap<String, i64>, workers: i64) -> Vec<(String, i64)> {
+fn fields(counts: &Counts, workers: i64) -> Vec<(String, i64)> {
     let mut fields = vec![(SAMPLES.to_owned(), 1), (WORKERS.to_owned(), workers)];
-    for (field, number) in counts.iter().filter(|(_, number)| **number > 0) {
-        let Some((queue, state)) = Keys::read_count_field(field) else { continue };
+    for ((queue, state), number) in counts.queues() {
         if let Some(gauge) = gauge(state) {
-            fields.push((format!("{}/{}", Subject::Queue(queue), gauge.name()), *number));
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            fields.push((format!("{}/{}", Subject::Queue(queue), gauge.name()), number));
         }
     }
     fields

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use warren_core::{
-    OrderId, TaskId, Timestamp, WorkerId,
+    OrderId, TaskId, TaskState, Timestamp, WorkerId,
     command::Order,
     event::{Batch, Event},
     figure::{self, Final},
@@ -141,10 +141,13 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
             }
         }
     }
-    for (id, task) in tasks {
+    for (id, mut task) in tasks {
+        let after = Place::of(&task.record);
+        if after.shelf.state == TaskState::Succeeded {
+            task.record.forget_preview();
+        }
         let record = encode(&task.record);
         if known.tasks.get(id) != Some(&record) {
-            let after = Place::of(&task.record);
             if let Some(about) = task.record.about() {
                 changes.tally.add(about, of_move(task.before.as_ref().and_then(stays), stays(&after)), now);
             }
@@ -184,7 +187,7 @@ fn worker(event: &Event) -> Option<&WorkerId> {
 }
 
 fn stays(place: &Place) -> Option<(Final, Timestamp)> {
-    Some((Final::of(place.state)?, place.since))
+    Some((Final::of(place.shelf.state)?, place.since))
 }
 
 // The order that an event tells of, if it is one that stands until the next about the same queue or worker.

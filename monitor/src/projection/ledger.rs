@@ -4,6 +4,7 @@
 //! one, can never apply anything on top of what it has not seen.
 
 use redis::{Pipeline, aio::MultiplexedConnection};
+use tracing::warn;
 use warren_core::{TaskId, Timestamp, WorkerId};
 use warren_runtime::redis::{Error, Store};
 
@@ -14,6 +15,9 @@ use super::{
     place::Moves,
 };
 use crate::worker_entry::Reading;
+
+// Changes with the meaning of what is stored.
+const LAYOUT: u32 = 2;
 
 /// What came of a transaction.
 #[derive(Debug)]
@@ -45,10 +49,19 @@ impl Ledger {
 
     /// The stored cursor; `None` where nothing is stored. From here on a new connection is used.
     pub async fn cursor(&mut self) -> Result<Option<Cursor>, Error> {
-        let key = self.store.keys().cursor();
-        let connection = self.connection.insert(self.store.own().await?);
-        let fields = redis::cmd("HMGET").arg(key).arg(&["offset", "batch"]).query_async(connection).await?;
-        Ok(cursor(fields))
+        let store = self.store.clone();
+        let key = store.keys().cursor();
+        let connection = self.connection.insert(store.own().await?);
+        let mut asking = redis::pipe();
+        asking.cmd("HMGET").arg(&key).arg(&["offset", "batch"]).cmd("HGET").arg(&key).arg("layout");
+        let (fields, layout): (Fields, Option<u32>) = asking.query_async(connection).await?;
+        let stored = cursor(fields);
+        if stored.is_some() && layout != Some(LAYOUT) {
+            warn!(?layout, wanted = LAYOUT, "the projection was written by another version: it is built anew");
+            forget(connection, &store).await?;
+            return Ok(None);
+        }
+        Ok(stored)
     }
 
     /// Applies entries, and moves the cursor from `expected` to the last of them.
@@ -81,10 +94,32 @@ impl Ledger {
         writing.atomic();
         write(&mut writing, &store, &changes);
         changes.tally.write(&mut writing, keys, now);
-        writing.cmd("HSET").arg(keys.cursor()).arg("offset").arg(next.offset).arg("batch").arg(next.batch.as_str());
+        let command = writing.cmd("HSET").arg(keys.cursor()).arg("layout").arg(LAYOUT);
+        command.arg("offset").arg(next.offset).arg("batch").arg(next.batch.as_str());
         // The transaction answers nothing where the cursor has moved meanwhile.
         let done: Option<redis::Value> = writing.query_async(connection).await?;
         Ok(if done.is_some() { Written::Done(Box::new(changes)) } else { Written::Overtaken })
+    }
+}
+
+// Everything that is rebuilt from the log. The cursor goes last: until then whoever leads next begins here once more. A record
+// without its place in the indexes would never be listed.
+async fn forget(connection: &mut MultiplexedConnection, store: &Store) -> Result<(), Error> {
+    let keys = store.keys();
+    let mut place = 0_u64;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(place).arg("MATCH").arg(keys.everything()).arg("COUNT").arg(1_000);
+        let (next, found): (u64, Vec<String>) = scan.query_async(connection).await?;
+        let rebuilt: Vec<_> = found.iter().filter(|key| keys.is_rebuilt(key)).collect();
+        if !rebuilt.is_empty() {
+            redis::cmd("UNLINK").arg(rebuilt).query_async::<()>(connection).await?;
+        }
+        if next == 0 {
+            let rest = [keys.counts(), keys.limits(), keys.groups(), keys.cursor()];
+            return Ok(redis::cmd("DEL").arg(&rest).query_async(connection).await?);
+        }
+        place = next;
     }
 }
 
@@ -157,11 +192,11 @@ fn note_orders(writing: &mut Pipeline, store: &Store, changes: &Changes) {
 
 fn index(writing: &mut Pipeline, store: &Store, moves: &Moves) {
     let keys = store.keys();
-    for (state, tasks) in &moves.departures {
-        leave(writing, &keys.state(*state), tasks);
+    for (shelf, tasks) in &moves.departures {
+        leave(writing, &shelf.key(keys), tasks);
     }
-    for (state, tasks) in &moves.arrivals {
-        arrive(writing, &keys.state(*state), tasks);
+    for (shelf, tasks) in &moves.arrivals {
+        arrive(writing, &shelf.key(keys), tasks);
     }
     leave(writing, &keys.limits(), &moves.unlimited);
     arrive(writing, &keys.limits(), &moves.limits);
@@ -177,8 +212,8 @@ fn index(writing: &mut Pipeline, store: &Store, moves: &Moves) {
     if moves.sizes.values().any(|by| *by < 0) {
         writing.cmd("ZREMRANGEBYSCORE").arg(keys.groups()).arg("-inf").arg(0);
     }
-    for (field, by) in &moves.counts {
-        writing.cmd("HINCRBY").arg(keys.counts()).arg(field).arg(*by);
+    for (shelf, by) in &moves.counts {
+        writing.cmd("HINCRBY").arg(keys.counts()).arg(shelf.field()).arg(*by);
     }
 }
 
@@ -189,9 +224,9 @@ fn leave(writing: &mut Pipeline, index: &str, tasks: &[TaskId]) {
     }
 }
 
-fn arrive(writing: &mut Pipeline, index: &str, tasks: &[(TaskId, Timestamp)]) {
+fn arrive(writing: &mut Pipeline, index: &str, tasks: &[(TaskId, u64)]) {
     if !tasks.is_empty() {
-        let tasks: Vec<_> = tasks.iter().map(|(task, at)| (at.as_millis(), task.as_str())).collect();
+        let tasks: Vec<_> = tasks.iter().map(|(task, score)| (*score, task.as_str())).collect();
         writing.cmd("ZADD").arg(index).arg(tasks);
     }
 }

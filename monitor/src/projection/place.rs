@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use warren_core::{Fingerprint, QueueName, TaskId, TaskState, Timestamp, record::TaskRecord};
-use warren_runtime::redis::Keys;
+use warren_core::{Fingerprint, Kind, TaskId, Timestamp, record::TaskRecord};
+
+use crate::index::{self, Kinds, Shelf};
 
 /// What the indexes say of a task; read off its record alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Its state.
-    pub state: TaskState,
-    /// Since when.
+    /// The shelf that it lies on.
+    pub shelf: Shelf,
+    /// Since when it is in its state.
     pub since: Timestamp,
-    /// Its queue, if that is known yet.
-    pub queue: Option<QueueName>,
+    /// Where on the shelf.
+    pub score: u64,
     /// When its running attempt will be ended by force.
     pub limit: Option<Timestamp>,
     /// Among the dead letters: those that it belongs to.
@@ -23,39 +24,39 @@ pub struct Place {
 impl Place {
     /// Of a task with this record.
     pub fn of(record: &TaskRecord) -> Self {
+        let about = record.about();
+        let (state, since) = (record.state(), record.since());
+        let kind: Option<&Kind> = about.and_then(|about| about.kind.as_ref());
+        let queue = about.map(|about| about.queue.clone());
         Self {
-            state: record.state(),
-            since: record.since(),
-            queue: record.about().map(|about| about.queue.clone()),
+            shelf: Shelf { state, queue, kinds: Kinds::of(kind) },
+            since,
+            score: index::score(state, about.map(|about| about.priority).unwrap_or_default(), since),
             limit: record.limit(),
             group: Fingerprint::of(record),
         }
-    }
-
-    fn count(&self) -> Option<String> {
-        self.queue.as_ref().map(|queue| Keys::count_field(queue, self.state))
     }
 }
 
 /// Changes of the indexes, gathered from many tasks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Moves {
-    /// Into the index of a state, or to another time in it.
-    pub arrivals: BTreeMap<TaskState, Vec<(TaskId, Timestamp)>>,
-    /// Out of the index of a state.
-    pub departures: BTreeMap<TaskState, Vec<TaskId>>,
+    /// Onto a shelf, or to another place on it.
+    pub arrivals: BTreeMap<Shelf, Vec<(TaskId, u64)>>,
+    /// From a shelf.
+    pub departures: BTreeMap<Shelf, Vec<TaskId>>,
     /// Into the index of limits, or to another limit.
-    pub limits: Vec<(TaskId, Timestamp)>,
+    pub limits: Vec<(TaskId, u64)>,
     /// Out of the index of limits.
     pub unlimited: Vec<TaskId>,
     /// Into the index of a group of dead letters, or to another time in it.
-    pub grouped: BTreeMap<Fingerprint, Vec<(TaskId, Timestamp)>>,
+    pub grouped: BTreeMap<Fingerprint, Vec<(TaskId, u64)>>,
     /// Out of the index of a group.
     pub ungrouped: BTreeMap<Fingerprint, Vec<TaskId>>,
     /// How the sizes of groups change; never by zero.
     pub sizes: BTreeMap<Fingerprint, i64>,
-    /// How the numbers of tasks by queue and state change; never by zero.
-    pub counts: BTreeMap<String, i64>,
+    /// How the numbers of tasks on the shelves change; never by zero.
+    pub counts: BTreeMap<Shelf, i64>,
 }
 
 impl Moves {
@@ -64,21 +65,23 @@ impl Moves {
         if from == Some(to) {
             return;
         }
-        let state = from.map(|place| place.state);
-        if let Some(left) = state.filter(|state| *state != to.state) {
-            self.departures.entry(left).or_default().push(task.clone());
+        let before = from.map(|place| &place.shelf);
+        if let Some(left) = before.filter(|shelf| **shelf != to.shelf) {
+            self.departures.entry(left.clone()).or_default().push(task.clone());
         }
-        if state != Some(to.state) || from.map(|place| place.since) != Some(to.since) {
-            self.arrivals.entry(to.state).or_default().push((task.clone(), to.since));
+        if before != Some(&to.shelf) || from.map(|place| place.score) != Some(to.score) {
+            self.arrivals.entry(to.shelf.clone()).or_default().push((task.clone(), to.score));
         }
         match (from.and_then(|place| place.limit), to.limit) {
             (Some(_), None) => self.unlimited.push(task.clone()),
-            (before, Some(limit)) if before != Some(limit) => self.limits.push((task.clone(), limit)),
+            (before, Some(limit)) if before != Some(limit) => self.limits.push((task.clone(), limit.as_millis())),
             (None | Some(_), _) => {}
         }
         self.regroup(task, from, to);
-        add(&mut self.counts, from.and_then(Place::count), -1);
-        add(&mut self.counts, to.count(), 1);
+        if before != Some(&to.shelf) {
+            add(&mut self.counts, before.cloned(), -1);
+            add(&mut self.counts, Some(to.shelf.clone()), 1);
+        }
     }
 
     fn regroup(&mut self, task: &TaskId, from: Option<&Place>, to: &Place) {
@@ -89,7 +92,7 @@ impl Moves {
         if let Some(joined) = to.group
             && (group, from.map(|place| place.since)) != (to.group, Some(to.since))
         {
-            self.grouped.entry(joined).or_default().push((task.clone(), to.since));
+            self.grouped.entry(joined).or_default().push((task.clone(), to.since.as_millis()));
         }
         add(&mut self.sizes, group, -1);
         add(&mut self.sizes, to.group, 1);
@@ -107,13 +110,17 @@ fn add<K: Ord + Clone>(numbers: &mut BTreeMap<K, i64>, key: Option<K>, by: i64) 
 
 #[cfg(test)]
 mod tests {
-    use warren_core::Reason;
+    use warren_core::{QueueName, Reason, TaskState};
 
     use super::*;
 
+    fn shelf(state: TaskState) -> Shelf {
+        Shelf { state, queue: Some(QueueName::default()), kinds: Kinds::of(None) }
+    }
+
     fn place(state: TaskState, since: u64, limit: Option<u64>) -> Place {
         let (since, limit) = (Timestamp::from_millis(since), limit.map(Timestamp::from_millis));
-        Place { state, since, queue: Some(QueueName::default()), limit, group: None }
+        Place { shelf: shelf(state), since, score: index::score(state, 3.into(), since), limit, group: None }
     }
 
     fn moves(from: Option<&Place>, to: &Place) -> Moves {
@@ -125,19 +132,20 @@ mod tests {
     #[test]
     fn a_new_task_arrives_and_is_counted() {
         let moves = moves(None, &place(TaskState::Queued, 5, None));
-        assert_eq!(moves.arrivals[&TaskState::Queued].len(), 1);
+        assert_eq!(moves.arrivals[&shelf(TaskState::Queued)].len(), 1);
         assert!(moves.departures.is_empty());
-        assert_eq!(moves.counts, BTreeMap::from([("default/queued".to_owned(), 1)]));
+        assert_eq!(moves.counts, BTreeMap::from([(shelf(TaskState::Queued), 1)]));
     }
 
     #[test]
     fn an_ended_task_leaves_the_running_ones_and_their_limits() {
         let (running, ended) = (place(TaskState::Running, 5, Some(9)), place(TaskState::Succeeded, 7, None));
         let moves = moves(Some(&running), &ended);
-        assert_eq!(moves.departures[&TaskState::Running].len(), 1);
-        assert_eq!(moves.arrivals[&TaskState::Succeeded].len(), 1);
+        assert_eq!(moves.departures[&shelf(TaskState::Running)].len(), 1);
+        assert_eq!(moves.arrivals[&shelf(TaskState::Succeeded)].len(), 1);
         assert_eq!(moves.unlimited.len(), 1);
-        assert_eq!(moves.counts, BTreeMap::from([("default/running".into(), -1), ("default/succeeded".into(), 1)]));
+        let counts = [(shelf(TaskState::Running), -1), (shelf(TaskState::Succeeded), 1)];
+        assert_eq!(moves.counts, BTreeMap::from(counts));
     }
 
     #[test]
@@ -166,5 +174,13 @@ mod tests {
         assert_eq!((moves.arrivals.len(), moves.departures.len(), moves.limits.len()), (1, 0, 1));
         assert!(moves.counts.is_empty());
         assert_eq!(self::moves(Some(&before), &before), Moves::default());
+    }
+
+    #[test]
+    fn a_task_whose_queue_turns_out_moves_there() {
+        let known = place(TaskState::Running, 5, None);
+        let scrap = Place { shelf: Shelf { queue: None, ..known.shelf.clone() }, ..known.clone() };
+        let moves = moves(Some(&scrap), &known);
+        assert_eq!((moves.departures.len(), moves.arrivals.len(), moves.counts.len()), (1, 1, 2));
     }
 }

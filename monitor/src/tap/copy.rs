@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use lapin::{message::Delivery, types::AMQPValue};
+use lapin::{
+    message::Delivery,
+    types::{AMQPValue, ShortString},
+};
 use warren_core::{
     Attempt, QueueName, Reason, Timestamp,
     event::{About, Buried, Event, Submitted},
     message::{self, Task},
+    preview::Preview,
 };
 use warren_runtime::amqp::{
     Names,
@@ -29,13 +33,13 @@ pub enum Meaning {
     },
 }
 
-/// Reads a copy.
-pub fn meaning(delivery: &Delivery, names: &Names, now: Timestamp) -> Meaning {
+/// Reads a copy. So many of the first bytes of a payload are told.
+pub fn meaning(delivery: &Delivery, names: &Names, now: Timestamp, preview_bytes: usize) -> Meaning {
     let Ok(queue) = QueueName::parse(delivery.routing_key.as_str()) else {
         return Meaning::Nothing("its routing key is no queue's name");
     };
     if delivery.exchange.as_str() == names.tasks() {
-        let event = submission(delivery, &queue, now).map(Box::new);
+        let event = submission(delivery, &queue, now, preview_bytes).map(Box::new);
         return Meaning::Submission { queue, event };
     }
     if delivery.exchange.as_str() == names.dead_letters() {
@@ -45,7 +49,7 @@ pub fn meaning(delivery: &Delivery, names: &Names, now: Timestamp) -> Meaning {
 }
 
 // A message that cannot be read is buried by the worker that takes it, and one without an id gets one there.
-fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Option<Event> {
+fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp, preview_bytes: usize) -> Option<Event> {
     let task = message::parse(&incoming(delivery), queue, now).ok()?;
     let properties = &delivery.properties;
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
@@ -61,6 +65,11 @@ fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Option<
         deadline,
         app: properties.app_id().as_ref().map(|app| app.as_str().to_owned()),
         transient: is_transient(properties),
+        preview: Preview::of(
+            &delivery.data,
+            properties.content_type().as_ref().map(ShortString::as_str),
+            preview_bytes,
+        ),
     }))
 }
 
@@ -134,7 +143,7 @@ mod tests {
     }
 
     fn submitted(properties: BasicProperties) -> Option<Submitted> {
-        match meaning(&delivery("warren.tasks", properties), &names(), now()) {
+        match meaning(&delivery("warren.tasks", properties), &names(), now(), 2) {
             Meaning::Submission { event, .. } => match *event? {
                 Event::Submitted(submitted) => Some(submitted),
                 other => panic!("{other:?}"),
@@ -147,6 +156,7 @@ mod tests {
     fn a_foreign_submission_is_told_with_all_that_it_says() {
         let properties = foreign("t1", &[("delay", 500)]).with_expiration("9000".into()).with_app_id("shop".into());
         let submitted = submitted(properties).unwrap();
+        assert_eq!(submitted.preview.as_ref().map(Preview::bytes), Some(2));
         assert_eq!((submitted.size, submitted.transient, submitted.app.as_deref()), (3, true, Some("shop")));
         assert_eq!(
             (submitted.due, submitted.deadline),
@@ -177,7 +187,7 @@ mod tests {
             // Even where another field cannot be read.
             headers.insert("timeout".into(), AMQPValue::LongLongInt(-1));
             let properties = BasicProperties::default().with_message_id("t1".into()).with_headers(headers);
-            let meaning = meaning(&delivery("warren.dlx", properties), &names(), now());
+            let meaning = meaning(&delivery("warren.dlx", properties), &names(), now(), 2);
             match meaning {
                 Meaning::Fact(event) => {
                     let Event::Buried(event) = *event else { panic!("{event:?}") };

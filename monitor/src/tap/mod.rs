@@ -47,6 +47,8 @@ pub struct Tap {
     pub publisher: Publisher,
     /// Where events are written.
     pub log: EventLog,
+    /// So many of the first bytes of a payload are kept.
+    pub preview_bytes: usize,
     /// What is measured.
     pub metrics: Metrics,
 }
@@ -106,7 +108,7 @@ impl Tap {
         let now = clock::now();
         let mut duties = Vec::with_capacity(arrived.len());
         for delivery in arrived {
-            duties.push(match meaning(delivery, names, now) {
+            duties.push(match meaning(delivery, names, now, self.preview_bytes) {
                 Meaning::Nothing(why) => Duty::Nothing(why),
                 Meaning::Fact(event) => Duty::Record(event),
                 Meaning::Submission { queue, event } => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_core::{Fingerprint, QueueName, Span, TaskId, TaskState, command::Target};
+use warren_core::{Fingerprint, QueueName, Span, TaskId, command::Target};
 
 /// The keys of one pool.
 #[derive(Debug, Clone)]
@@ -21,9 +21,9 @@ impl Keys {
         self.with(&format!("t:{task}"))
     }
 
-    /// Sorted set: the tasks in a state, by the time since which they are in it.
-    pub fn state(&self, state: TaskState) -> String {
-        self.with(&format!("state:{}", state.name()))
+    /// Sorted set: some tasks of one state and queue, in order; named as the field of [`Keys::counts`] that counts them.
+    pub fn shelf(&self, field: &str) -> String {
+        self.with(&format!("shelf:{field}"))
     }
 
     /// Sorted set: the running tasks, by the time at which they will be ended by force.
@@ -41,7 +41,7 @@ impl Keys {
         self.with(&format!("group:{fingerprint}"))
     }
 
-    /// Hash: how many tasks are in a state, by `queue/state`.
+    /// Hash: how many tasks lie on each shelf, by `queue/state/kinds`.
     pub fn counts(&self) -> String {
         self.with("counts")
     }
@@ -120,15 +120,16 @@ impl Keys {
         }
     }
 
-    /// The field of [`Keys::counts`] for a queue and a state.
-    pub fn count_field(queue: &QueueName, state: TaskState) -> String {
-        format!("{queue}/{}", state.name())
+    /// A pattern that every key of the pool matches.
+    pub fn everything(&self) -> String {
+        // A namespace holds no character that means something in a pattern.
+        self.with("*")
     }
 
-    /// The queue and the state of such a field.
-    pub fn read_count_field(field: &str) -> Option<(QueueName, TaskState)> {
-        let (queue, state) = field.split_once('/')?;
-        Some((QueueName::parse(queue).ok()?, state.parse().ok()?))
+    /// Whether this key of the pool is one of the many that a projection built anew writes anew.
+    pub fn is_rebuilt(&self, key: &str) -> bool {
+        let name = key.strip_prefix(&*self.tag).and_then(|name| name.strip_prefix(':')).unwrap_or_default();
+        ["t:", "state:", "shelf:", "group:", "figures:"].iter().any(|prefix| name.starts_with(prefix))
     }
 
     fn with(&self, name: &str) -> String {
