@@ -22,20 +22,20 @@ function wish({ path, body = {}, done, ...question }) {
 }
 
 const TASKS = {
-  cancel: { verb: "Cancel", past: "cancelled", danger: true, confirm: "Cancel",
+  cancel: { ask: what => `Cancel ${what}?`, past: "cancelled", danger: true, confirm: "Cancel",
     text: "What is queued or delayed will never start. What runs is asked to stop: a Rust handler sees its token, a program gets SIGTERM and then SIGKILL." },
-  run_now: { verb: "Run now", past: "started early", confirm: "Run now", text: "What is delayed goes to its queue at once instead of waiting for its time." },
-  retry: { verb: "Retry", past: "retried", confirm: "Retry", text: "The dead letter goes back to its queue with its history; its attempts are counted anew." },
-  discard: { verb: "Discard", past: "discarded", danger: true, confirm: "Discard", text: "The dead letter and its payload are removed for good. What is known of the task stays." },
+  run_now: { ask: what => `Run ${what} now?`, past: "started early", confirm: "Run now", text: "What is delayed goes to its queue at once instead of waiting for its time." },
+  retry: { ask: what => `Retry ${what}?`, past: "retried", confirm: "Retry", text: "The dead letter goes back to its queue with its history; its attempts are counted anew." },
+  discard: { ask: what => `Discard ${what}?`, past: "discarded", danger: true, confirm: "Discard", text: "The dead letter and its payload are removed for good. What is known of the task stays." },
 };
 
 const PATHS = { cancel: "cancel", run_now: "run-now", retry: "retry" };
 
 /** One task. */
 export function one(action, id) {
-  const { verb, past, text, danger, confirm } = TASKS[action];
+  const { ask: title, past, text, danger, confirm } = TASKS[action];
   const path = action === "discard" ? `api/dead/${segment(id)}/discard` : `api/tasks/${segment(id)}/${PATHS[action]}`;
-  wish({ title: `${verb} this task?`, text, danger, confirm: `${confirm} the task`, path, done: `The task will be ${past}` });
+  wish({ title: title("this task"), text, danger, confirm: `${confirm} the task`, path, done: `The task will be ${past}` });
 }
 
 // What the API takes at once.
@@ -43,8 +43,8 @@ const AT_ONCE = 1_000;
 
 /** Several tasks. What is refused is told one by one. */
 export function several(action, ids, done) {
-  const { verb, past, text, danger, confirm } = TASKS[action];
-  ask({ title: `${verb}: ${plural(ids.length, "task")}?`, text, danger, confirm: `${confirm} ${plural(ids.length, "task")}`, act: async values => {
+  const { ask: title, past, text, danger, confirm } = TASKS[action];
+  ask({ title: title(plural(ids.length, "task")), text, danger, confirm: `${confirm} ${plural(ids.length, "task")}`, act: async values => {
     let accepted = 0;
     const refused = [];
     for (let from = 0; from < ids.length; from += AT_ONCE) {

@@ -33,7 +33,7 @@ export function queueTable(queues, buttons) {
     { name: "queue", class: "main", cell: queue => [h("a", { href: to("queues", queue.queue) }, queue.queue), queue.paused && state("paused", paused(queue.paused))] },
     { name: "depth", class: "wide", cell: queue => [shares(depth(queue), largest), h("span", { class: "number" }, count(inside(queue)))] },
     { name: "queued", class: "number", title: queue => `by the broker's word ${exact(queue.ready)} ready`, cell: queue => tasks(queue, "queued") },
-    { name: "delayed", class: "number", cell: queue => tasks(queue, "delayed") },
+    { name: "delayed", class: "number spare", cell: queue => tasks(queue, "delayed") },
     { name: "running", class: "number", cell: queue => tasks(queue, "running") },
     { name: "in", class: "number", cell: queue => rate(queue.arrival_rate) },
     { name: "out", class: "number", cell: queue => rate(queue.service_rate) },

@@ -71,7 +71,7 @@ export function taskTable(tasks, selection, empty) {
     { name: "queue", cell: task => task.queue ?? NOTHING },
     { name: "priority", class: "number", cell: task => task.priority },
     { name: "since", class: "number", cell: task => task.state === "delayed" && task.due ? h("span", null, "due ", when(task.due)) : when(task.since) },
-    { name: "attempts", class: "number", cell: task => task.attempts },
+    { name: "attempts", class: "number spare", cell: task => task.attempts },
     { name: "error", class: "error", title: task => task.error, cell: task => task.error ? task.error.split("\n")[0] : task.warning ? h("span", { class: "soft", title: task.warning }, "not persistent") : h("span", { class: "soft" }, NOTHING) },
   ], tasks, { key: task => task.id, caption: "Tasks", empty, row: task => ({ tabindex: "0", "aria-selected": selection.has(task.id) ? "true" : undefined, class: selection.has(task.id) ? "selected" : undefined }) });
 }

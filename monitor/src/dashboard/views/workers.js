@@ -46,10 +46,10 @@ const columns = () => [
   { name: "slots", class: "wide", cell: worker => [meter(worker.busy, worker.slots ?? 0, `${worker.busy} of ${worker.slots ?? "?"} slots in use`), h("span", { class: "number" }, `${worker.busy} / ${worker.slots ?? "?"}`)] },
   { name: "runs now", class: "runs", cell: running },
   { name: "ended", class: "number", title: worker => exact(worker.ended), cell: worker => count(worker.ended) },
-  { name: "load", class: "number", cell: worker => worker.load === null ? NOTHING : worker.load.toFixed(2) },
-  { name: "memory", class: "number", cell: worker => bytes(worker.memory) },
+  { name: "load", class: "number spare", cell: worker => worker.load === null ? NOTHING : worker.load.toFixed(2) },
+  { name: "memory", class: "number spare", cell: worker => bytes(worker.memory) },
   { name: "up", class: "number", cell: worker => lasting(worker.started) },
-  { name: "version", cell: worker => worker.version ?? NOTHING },
+  { name: "version", class: "spare", cell: worker => worker.version ?? NOTHING },
   { name: "", label: "", class: "acts", cell: button },
 ];
 
@@ -76,6 +76,7 @@ const details = worker => h("div", { class: "sheet pad" }, facts([
   ["Queues, with weights", Object.entries(worker.queues).map(([queue, weight], at) => [at > 0 && ", ", h("a", { href: to("queues", queue) }, queue), ` × ${weight}`])],
   ["Kinds", worker.kinds.join(", ")],
   ["Draining", worker.draining_by && told(worker.draining_by)],
+  ["Version", worker.version], ["Load of its machine", worker.load?.toFixed(2)], ["Memory", worker.memory === null ? null : bytes(worker.memory)],
   ["Started", when(worker.started)], ["Last heartbeat", when(worker.last_heartbeat)], ["Stopped", worker.stopped && when(worker.stopped)],
   ["Its tasks", h("a", { href: to("tasks", null, { worker: worker.id }) }, "all that it has run")],
 ]));
