@@ -5,7 +5,7 @@
 CLIENTS=${CARGO_TARGET_DIR:-$ROOT/target}/test-clients
 
 clients_install() {
-  local packages=(amqp-tools chromium faketime)
+  local packages=(amqp-tools chromium chromium-driver faketime)
   have node && have npm || packages+=(nodejs npm)
   # Debian's python3 comes without the part of venv that brings pip.
   python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)

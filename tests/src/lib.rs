@@ -4,6 +4,7 @@
 
 pub mod books;
 pub mod broker;
+pub mod browser;
 pub mod cluster;
 pub mod fault;
 pub mod flat;
@@ -24,6 +25,7 @@ pub mod timeline;
 pub mod wait;
 
 pub use broker::Broker;
+pub use browser::Browser;
 pub use cluster::Cluster;
 pub use pool::Pool;
 pub use process::Process;

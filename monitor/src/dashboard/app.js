@@ -19,8 +19,11 @@ import { workers } from "./views/workers.js";
 const VIEWS = { overview, queues, workers, tasks, dead, audit };
 const SINGLE = { queues: queue, tasks: task, dead: letter };
 
-// A view looks again no sooner than this after it has looked.
+// A view looks again no sooner than this after it has looked, and spends no more than a tenth of the time on looking: an
+// open page must not be what the monitor is busy with.
 const REST_MS = 1_000;
+const REST_SHARE = 9;
+const LONGEST_REST_MS = 10_000;
 
 let shown = null;
 
@@ -34,10 +37,20 @@ function turnTo() {
   }
   shown?.stop.abort();
   const make = place.id === null ? VIEWS[place.view] : SINGLE[place.view];
-  const current = { place, stop: new AbortController(), looking: null, looked: 0, again: false, answered: false, error: null };
+  const current = {
+    place,
+    stop: new AbortController(),
+    looking: null,
+    rested: 0, // until when it does not look again
+    again: false,
+    answered: false,
+    error: null,
+  };
   shown = current;
   const context = {
-    get place() { return current.place; },
+    get place() {
+      return current.place;
+    },
     redraw: () => current === shown && draw(),
     refresh: () => look(current, true),
   };
@@ -58,6 +71,7 @@ async function look(current, atOnce) {
   current.looking?.abort();
   const looking = new AbortController();
   current.looking = looking;
+  const begun = Date.now();
   try {
     await current.view.load(AbortSignal.any([looking.signal, current.stop.signal]));
     current.error = null;
@@ -68,7 +82,7 @@ async function look(current, atOnce) {
   }
   if (looking.signal.aborted || current !== shown) return;
   current.looking = null;
-  current.looked = Date.now();
+  current.rested = Date.now() + (current.error ? REST_MS : rest(Date.now() - begun));
   draw();
   if (current.again) {
     current.again = false;
@@ -76,17 +90,22 @@ async function look(current, atOnce) {
   }
 }
 
+const rest = taken => Math.min(LONGEST_REST_MS, Math.max(REST_MS, REST_SHARE * taken));
+
 function soon(current) {
   if (document.hidden || current !== shown) return;
-  const rest = current.looked + REST_MS - Date.now();
-  if (rest <= 0) look(current, false);
-  else setTimeout(() => current === shown && Date.now() - current.looked >= REST_MS && look(current, false), rest + 10);
+  const left = current.rested - Date.now();
+  if (left <= 0) look(current, false);
+  else setTimeout(() => Date.now() >= current.rested && look(current, false), left);
 }
 
 function draw() {
   const { view, place, answered, error } = shown;
   document.title = `${view.title} · ${live.overview?.namespace ?? "Warren"}`;
-  patch(document.body, frame({ place, title: view.title, answered, error, content: answered ? view.view() : null, redraw: draw }));
+  patch(
+    document.body,
+    frame({ place, title: view.title, answered, error, content: answered ? view.view() : null, redraw: draw }),
+  );
 }
 
 after(() => look(shown, true));

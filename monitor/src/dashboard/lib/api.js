@@ -30,7 +30,12 @@ export async function find(path, signal) {
 /** POST of a wish. */
 export function post(path, body) {
   const signal = AbortSignal.timeout(2 * PATIENCE_MS);
-  return request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+  return request(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
 }
 
 async function request(path, options) {
@@ -39,10 +44,18 @@ async function request(path, options) {
     answer = await fetch(path, { cache: "no-store", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, error.name === "TimeoutError" ? "the monitor has not answered in time" : "the monitor cannot be reached");
+    throw new Problem(
+      0,
+      error.name === "TimeoutError" ? "the monitor has not answered in time" : "the monitor cannot be reached",
+    );
   }
   const said = await answer.json().catch(() => null);
-  if (!answer.ok) throw new Problem(answer.status, said?.detail ?? `the monitor answers ${answer.status} ${answer.statusText}`, said?.field);
+  if (!answer.ok)
+    throw new Problem(
+      answer.status,
+      said?.detail ?? `the monitor answers ${answer.status} ${answer.statusText}`,
+      said?.field,
+    );
   return said;
 }
 

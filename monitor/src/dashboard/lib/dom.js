@@ -7,8 +7,14 @@ const DRAWN = Symbol("what was drawn last");
 
 /** An element. `props`: attributes, `on…` handlers, `key`, `style` as an object, and `.name` for a property. */
 export function h(tag, props, ...children) {
-  const shown = children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== false && child !== "");
-  return { tag, props: props ?? {}, children: shown.map(child => typeof child === "object" ? child : { text: String(child) }) };
+  const shown = children
+    .flat(Infinity)
+    .filter(child => child !== null && child !== undefined && child !== false && child !== "");
+  return {
+    tag,
+    props: props ?? {},
+    children: shown.map(child => (typeof child === "object" ? child : { text: String(child) })),
+  };
 }
 
 /** Makes the children of `parent` what is wanted. */
@@ -89,7 +95,8 @@ function set(dom, name, value, before) {
   else if (name.startsWith(".")) dom[name.slice(1)] = value;
   else if (name === "style") restyle(dom, value ?? {}, before ?? {});
   // Only when we want another value than we wanted before: what somebody is typing stays.
-  else if (name === "value" || name === "checked" || name === "indeterminate") dom[name] = value ?? (name === "value" ? "" : false);
+  else if (name === "value" || name === "checked" || name === "indeterminate")
+    dom[name] = value ?? (name === "value" ? "" : false);
   else if (value === undefined || value === null || value === false) dom.removeAttribute(name);
   else dom.setAttribute(name, value === true ? "" : value);
 }

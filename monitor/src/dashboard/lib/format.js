@@ -7,13 +7,13 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 /** What stands where nothing is known. */
 export const NOTHING = "–";
 
-const known = (value, say) => value === null || value === undefined || Number.isNaN(value) ? NOTHING : say(value);
+const known = (value, say) => (value === null || value === undefined || Number.isNaN(value) ? NOTHING : say(value));
 
 /** 1,234, or 1.23M. */
-export const count = value => known(value, n => Math.abs(n) < 100_000 ? whole.format(n) : short.format(n));
+export const count = value => known(value, n => (Math.abs(n) < 100_000 ? whole.format(n) : short.format(n)));
 
 /** An average of whole things: 3, or 3.4. */
-export const average = value => known(value, n => n < 10 && n % 1 >= 0.05 ? n.toFixed(1) : count(n));
+export const average = value => known(value, n => (n < 10 && n % 1 >= 0.05 ? n.toFixed(1) : count(n)));
 
 /** 1,234,567: all of it, for a title. */
 export const exact = value => known(value, n => whole.format(n));
@@ -21,10 +21,11 @@ export const exact = value => known(value, n => whole.format(n));
 /** "1 task", "2 tasks". */
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
-const digits = n => n >= 100 ? whole.format(n) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
+const digits = n => (n >= 100 ? whole.format(n) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
 
 /** 12.3/s; what is rarer, by the minute. */
-export const rate = value => known(value, n => n === 0 ? "0/s" : n < 0.1 ? `${digits(n * 60)}/min` : `${n >= 1_000 ? count(n) : digits(n)}/s`);
+export const rate = value =>
+  known(value, n => (n === 0 ? "0/s" : n < 0.1 ? `${digits(n * 60)}/min` : `${n >= 1_000 ? count(n) : digits(n)}/s`));
 
 /** 12 ms, 1.2 s, 3 min 12 s, 2 h 05 min, 3 d 4 h. */
 export const duration = value => known(value, span);
@@ -45,31 +46,39 @@ function span(ms) {
 
 /** Rounded to its largest unit: for ages, which nobody needs by the second. */
 function rough(ms) {
-  const units = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1_000, "s"]];
+  const units = [
+    [86_400_000, "d"],
+    [3_600_000, "h"],
+    [60_000, "min"],
+    [1_000, "s"],
+  ];
   const [size, unit] = units.find(([size]) => ms >= size) ?? [1_000, "s"];
   return `${Math.floor(ms / size)} ${unit}`;
 }
 
 /** "12 s ago", "in 3 min". */
-export const ago = time => known(time, t => {
-  const distance = now() - Date.parse(t);
-  if (Math.abs(distance) < 1_000) return "now";
-  return distance > 0 ? `${rough(distance)} ago` : `in ${rough(-distance)}`;
-});
+export const ago = time =>
+  known(time, t => {
+    const distance = now() - Date.parse(t);
+    if (Math.abs(distance) < 1_000) return "now";
+    return distance > 0 ? `${rough(distance)} ago` : `in ${rough(-distance)}`;
+  });
 
 /** How long something has gone on. */
-export const since = time => known(time, t => {
-  const ms = Math.max(0, now() - Date.parse(t));
-  return ms < 60_000 ? `${Math.floor(ms / 1_000)} s` : span(Math.floor(ms / 1_000) * 1_000);
-});
+export const since = time =>
+  known(time, t => {
+    const ms = Math.max(0, now() - Date.parse(t));
+    return ms < 60_000 ? `${Math.floor(ms / 1_000)} s` : span(Math.floor(ms / 1_000) * 1_000);
+  });
 
 const two = n => String(n).padStart(2, "0");
 
 /** 2026-01-31 12:00:05.123, where the reader is. */
-export const absolute = time => known(time, t => {
-  const at = new Date(t);
-  return `${day(at)} ${clock(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
-});
+export const absolute = time =>
+  known(time, t => {
+    const at = new Date(t);
+    return `${day(at)} ${clock(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+  });
 
 /** 2026-01-31 */
 export const day = at => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
@@ -78,12 +87,13 @@ export const day = at => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at
 export const clock = at => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 
 /** 1.2 MiB */
-export const bytes = value => known(value, n => {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  const power = Math.min(units.length - 1, n < 1 ? 0 : Math.floor(Math.log2(n) / 10));
-  const scaled = n / 1024 ** power;
-  return `${power === 0 || scaled >= 100 ? Math.round(scaled) : scaled.toFixed(1)} ${units[power]}`;
-});
+export const bytes = value =>
+  known(value, n => {
+    const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    const power = Math.min(units.length - 1, n < 1 ? 0 : Math.floor(Math.log2(n) / 10));
+    const scaled = n / 1024 ** power;
+    return `${power === 0 || scaled >= 100 ? Math.round(scaled) : scaled.toFixed(1)} ${units[power]}`;
+  });
 
 /** attempts_exhausted → attempts exhausted */
 export const words = name => known(name, n => String(n).replaceAll("_", " "));

@@ -31,7 +31,7 @@ export function start(told) {
 function open() {
   source?.close();
   source = new EventSource("api/live");
-  source.addEventListener("open", () => streams = true);
+  source.addEventListener("open", () => (streams = true));
   source.addEventListener("overview", event => hear(JSON.parse(event.data)));
   source.addEventListener("problem", event => trouble(JSON.parse(event.data).detail));
   source.addEventListener("error", () => {

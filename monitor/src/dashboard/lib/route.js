@@ -5,7 +5,11 @@
 export function here() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [view = "", ...rest] = path.split("/");
-  return { view: view || "overview", id: rest.length ? decode(rest.join("/")) : null, parameters: new URLSearchParams(query) };
+  return {
+    view: view || "overview",
+    id: rest.length ? decode(rest.join("/")) : null,
+    parameters: new URLSearchParams(query),
+  };
 }
 
 function decode(text) {
@@ -26,7 +30,9 @@ export function to(view, id = null, parameters = {}) {
 }
 
 /** Goes there. */
-export const go = (...place) => { location.hash = to(...place); };
+export const go = (...place) => {
+  location.hash = to(...place);
+};
 
 /** Changes parameters of the place where we are. `quietly` leaves no step behind for the browser's back button. */
 export function turn(changes, quietly = false) {

@@ -39,7 +39,16 @@ function colour(content) {
 
 /** A payload as the API gives it: text, or bytes as Base64; how much of it. */
 export function payload({ text: content, base64, bytes: size, truncated, content_type: type }) {
-  const note = [bytes(size), type, truncated && "only its beginning is kept", base64 !== undefined && base64 !== null && "bytes that are no text, as Base64"];
-  return h("div", null, h("p", { class: "soft small" }, note.filter(Boolean).join(" · ")),
-    content !== undefined && content !== null ? text(content) : base64 ? block(base64, false) : null);
+  const note = [
+    bytes(size),
+    type,
+    truncated && "only its beginning is kept",
+    base64 !== undefined && base64 !== null && "bytes that are no text, as Base64",
+  ];
+  return h(
+    "div",
+    null,
+    h("p", { class: "soft small" }, note.filter(Boolean).join(" · ")),
+    content !== undefined && content !== null ? text(content) : base64 ? block(base64, false) : null,
+  );
 }

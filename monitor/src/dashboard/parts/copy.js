@@ -14,7 +14,16 @@ async function copy(text, what) {
 }
 
 /** A button that copies a text. */
-export const copyButton = (text, what, label) => h("button", {
-  type: "button", class: label ? "button" : "button bare", title: `Copy ${what}`, "aria-label": label ? undefined : `Copy ${what}`,
-  onclick: () => copy(text, what),
-}, icon("copy"), label);
+export const copyButton = (text, what, label) =>
+  h(
+    "button",
+    {
+      type: "button",
+      class: label ? "button" : "button bare",
+      title: `Copy ${what}`,
+      "aria-label": label ? undefined : `Copy ${what}`,
+      onclick: () => copy(text, what),
+    },
+    icon("copy"),
+    label,
+  );

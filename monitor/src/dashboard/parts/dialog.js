@@ -29,25 +29,60 @@ export function ask(question) {
   };
   dialog.addEventListener("close", () => dialog.remove());
   // A click beside it closes it.
-  dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("click", event => {
+    if (event.target === dialog) dialog.close();
+  });
   draw();
   dialog.showModal();
 }
 
 function content(question, { busy, problem }, dialog, submit) {
-  const fields = [...question.fields ?? [], ...question.reason === false ? [] : [REASON]];
-  return h("form", { method: "dialog", onsubmit: submit },
+  const fields = [...(question.fields ?? []), ...(question.reason === false ? [] : [REASON])];
+  return h(
+    "form",
+    { method: "dialog", onsubmit: submit },
     h("h2", { id: "dialog-title" }, question.title),
     h("div", { class: "text" }, question.text),
     fields.map(field => input(field)),
-    problem && h("p", { class: "problem", role: "alert" }, icon("warning"), h("span", null, problem.field && h("b", null, `${problem.field}: `), problem.message)),
-    h("div", { class: "buttons" },
-      h("button", { type: "button", class: "button", onclick: () => dialog.close() }, question.confirm ? "Leave it" : "Close"),
-      question.confirm && h("button", { type: "submit", class: `button ${question.danger ? "danger" : "primary"}`, disabled: busy }, busy ? "Working…" : question.confirm)));
+    problem &&
+      h(
+        "p",
+        { class: "problem", role: "alert" },
+        icon("warning"),
+        h("span", null, problem.field && h("b", null, `${problem.field}: `), problem.message),
+      ),
+    h(
+      "div",
+      { class: "buttons" },
+      h(
+        "button",
+        { type: "button", class: "button", onclick: () => dialog.close() },
+        question.confirm ? "Leave it" : "Close",
+      ),
+      question.confirm &&
+        h(
+          "button",
+          { type: "submit", class: `button ${question.danger ? "danger" : "primary"}`, disabled: busy },
+          busy ? "Working…" : question.confirm,
+        ),
+    ),
+  );
 }
 
-const REASON = { name: "reason", label: "Reason", placeholder: "optional; kept in the audit trail", maxlength: 500, autofocus: true };
+const REASON = {
+  name: "reason",
+  label: "Reason",
+  placeholder: "optional; kept in the audit trail",
+  maxlength: 500,
+  autofocus: true,
+};
 
 function input({ name, label, hint, ...props }) {
-  return h("label", { class: "field", key: name }, h("span", null, label), h("input", { name, type: "text", autocomplete: "off", ...props }), hint && h("small", null, hint));
+  return h(
+    "label",
+    { class: "field", key: name },
+    h("span", null, label),
+    h("input", { name, type: "text", autocomplete: "off", ...props }),
+    hint && h("small", null, hint),
+  );
 }

@@ -4,7 +4,12 @@ import { icon } from "./icon.js";
 
 /** The letter as it is, to be changed. */
 export function draft({ payload, headers }) {
-  const rows = Object.entries(headers ?? {}).map(([name, value], number) => ({ number, name, was: name, value: typeof value === "string" ? value : JSON.stringify(value) }));
+  const rows = Object.entries(headers ?? {}).map(([name, value], number) => ({
+    number,
+    name,
+    was: name,
+    value: typeof value === "string" ? value : JSON.stringify(value),
+  }));
   return { text: pretty(payload?.text ?? ""), bytes: payload?.text === undefined || payload.text === null, rows };
 }
 
@@ -18,18 +23,87 @@ function pretty(text) {
 
 /** The form. */
 export function form(edited, redraw, leave, replay) {
-  const add = () => { edited.rows.push({ number: edited.rows.length, name: "", was: null, value: "" }); redraw(); };
-  const remove = row => { row.removed = true; redraw(); };
-  return h("form", { class: "sheet pad draft", key: "draft", onsubmit: event => { event.preventDefault(); replay(); } },
+  const add = () => {
+    edited.rows.push({ number: edited.rows.length, name: "", was: null, value: "" });
+    redraw();
+  };
+  const remove = row => {
+    row.removed = true;
+    redraw();
+  };
+  return h(
+    "form",
+    {
+      class: "sheet pad draft",
+      key: "draft",
+      onsubmit: event => {
+        event.preventDefault();
+        replay();
+      },
+    },
     h("h3", null, "Payload"),
-    edited.bytes ? h("p", { class: "soft" }, "It is no text and goes as it is.") : h("textarea", { rows: "12", class: "mono", spellcheck: "false", "aria-label": "Payload", value: edited.text, oninput: event => { edited.text = event.target.value; redraw(); } }),
+    edited.bytes
+      ? h("p", { class: "soft" }, "It is no text and goes as it is.")
+      : h("textarea", {
+          rows: "12",
+          class: "mono",
+          spellcheck: "false",
+          "aria-label": "Payload",
+          value: edited.text,
+          oninput: event => {
+            edited.text = event.target.value;
+            redraw();
+          },
+        }),
     !edited.bytes && h("p", { class: "small soft" }, isJson(edited.text) ? "JSON" : "Text that is no JSON"),
     h("h3", null, "Headers"),
-    h("ul", { class: "headers" }, edited.rows.filter(row => !row.removed).map(row => h("li", { key: row.number },
-      h("input", { class: "mono", "aria-label": "Name", value: row.name, readonly: row.was !== null, oninput: event => { row.name = event.target.value; } }),
-      h("input", { class: "mono", "aria-label": `Value of ${row.name || "the header"}`, value: row.value, oninput: event => { row.value = event.target.value; } }),
-      h("button", { type: "button", class: "button bare", "aria-label": `Remove ${row.name || "the header"}`, onclick: () => remove(row) }, icon("cancel"))))),
-    h("div", { class: "buttons" }, h("button", { type: "button", class: "button", onclick: add }, "Add a header"), h("button", { type: "button", class: "button", onclick: leave }, "Leave it as it is"), h("button", { type: "submit", class: "button primary" }, icon("retry"), "Replay changed…")));
+    h(
+      "ul",
+      { class: "headers" },
+      edited.rows
+        .filter(row => !row.removed)
+        .map(row =>
+          h(
+            "li",
+            { key: row.number },
+            h("input", {
+              class: "mono",
+              "aria-label": "Name",
+              value: row.name,
+              readonly: row.was !== null,
+              oninput: event => {
+                row.name = event.target.value;
+              },
+            }),
+            h("input", {
+              class: "mono",
+              "aria-label": `Value of ${row.name || "the header"}`,
+              value: row.value,
+              oninput: event => {
+                row.value = event.target.value;
+              },
+            }),
+            h(
+              "button",
+              {
+                type: "button",
+                class: "button bare",
+                "aria-label": `Remove ${row.name || "the header"}`,
+                onclick: () => remove(row),
+              },
+              icon("cancel"),
+            ),
+          ),
+        ),
+    ),
+    h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "button", class: "button", onclick: add }, "Add a header"),
+      h("button", { type: "button", class: "button", onclick: leave }, "Leave it as it is"),
+      h("button", { type: "submit", class: "button primary" }, icon("retry"), "Replay changed…"),
+    ),
+  );
 }
 
 function isJson(text) {
@@ -48,13 +122,16 @@ export function change({ payload, headers }, edited) {
   if (!edited.bytes && edited.text !== pretty(payload?.text ?? "")) changed.payload = { text: edited.text };
   const differing = {};
   for (const { name, was, value, removed } of edited.rows) {
-    if (removed) { if (was !== null) differing[was] = null; } else if (name && (was === null || value !== shown(headers[was]))) differing[name] = typed(value, headers?.[was]);
+    if (removed) {
+      if (was !== null) differing[was] = null;
+    } else if (name && (was === null || value !== shown(headers[was]))) differing[name] = typed(value, headers?.[was]);
   }
   if (Object.keys(differing).length) changed.headers = differing;
   return changed;
 }
 
-const shown = value => typeof value === "string" ? value : JSON.stringify(value);
+const shown = value => (typeof value === "string" ? value : JSON.stringify(value));
 
 // A header that was a number stays one.
-const typed = (value, before) => typeof before === "string" || before === undefined || !isJson(value) ? value : JSON.parse(value);
+const typed = (value, before) =>
+  typeof before === "string" || before === undefined || !isJson(value) ? value : JSON.parse(value);

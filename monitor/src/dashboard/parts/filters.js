@@ -16,8 +16,24 @@ export function states(parameters, possible) {
     if (!next.delete(state)) next.add(state);
     narrow("state", possible.filter(state => next.has(state)).join(","));
   };
-  return h("div", { class: "chips", role: "group", "aria-label": "States" }, possible.map(state => h("button", {
-    key: state, type: "button", class: "chip", "aria-pressed": String(chosen.has(state)), onclick: () => flip(state) }, mark(state), state)));
+  return h(
+    "div",
+    { class: "chips", role: "group", "aria-label": "States" },
+    possible.map(state =>
+      h(
+        "button",
+        {
+          key: state,
+          type: "button",
+          class: "chip",
+          "aria-pressed": String(chosen.has(state)),
+          onclick: () => flip(state),
+        },
+        mark(state),
+        state,
+      ),
+    ),
+  );
 }
 
 const wide = matchMedia("(min-width: 761px)");
@@ -26,16 +42,51 @@ const wide = matchMedia("(min-width: 761px)");
 export function fields(parameters, wanted) {
   const used = wanted.filter(({ name }) => parameters.has(name)).length;
   // On a phone they are folded away, or one would see nothing but filters.
-  return h("details", { class: "narrow", open: wide.matches || wanted.length < 3 || used > 0 }, h("summary", null, used ? `Filters (${used})` : "Filters"), h("form", { class: "filters", onsubmit: event => event.preventDefault() }, wanted.map(({ name, label, ...props }) => h("label", { key: name }, h("span", null, label),
-    name === "queue" ? queues(parameters.get("queue") ?? "") : h("input", {
-      name, value: shown(parameters.get(name), props.type), autocomplete: "off", spellcheck: "false", ...props,
-      // Not at each key: somebody who types a word does not want a list for each of its letters.
-      onchange: event => narrow(name, told(event.target.value.trim(), props.type)) }))),
-  h("button", { type: "button", class: "button bare", onclick: () => turn({ ...Object.fromEntries(wanted.map(({ name }) => [name, null])), state: null, cursor: null, page: null }, true) }, icon("cancel"), "Clear")));
+  return h(
+    "details",
+    { class: "narrow", open: wide.matches || wanted.length < 3 || used > 0 },
+    h("summary", null, used ? `Filters (${used})` : "Filters"),
+    h(
+      "form",
+      { class: "filters", onsubmit: event => event.preventDefault() },
+      wanted.map(({ name, label, ...props }) =>
+        h(
+          "label",
+          { key: name },
+          h("span", null, label),
+          name === "queue"
+            ? queues(parameters.get("queue") ?? "")
+            : h("input", {
+                name,
+                value: shown(parameters.get(name), props.type),
+                autocomplete: "off",
+                spellcheck: "false",
+                ...props,
+                // Not at each key: somebody who types a word does not want a list for each of its letters.
+                onchange: event => narrow(name, told(event.target.value.trim(), props.type)),
+              }),
+        ),
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button bare",
+          onclick: () =>
+            turn(
+              { ...Object.fromEntries(wanted.map(({ name }) => [name, null])), state: null, cursor: null, page: null },
+              true,
+            ),
+        },
+        icon("cancel"),
+        "Clear",
+      ),
+    ),
+  );
 }
 
 // The address speaks in UTC, the field in the reader's own time.
-const told = (value, type) => type === "datetime-local" && value ? new Date(value).toISOString() : value;
+const told = (value, type) => (type === "datetime-local" && value ? new Date(value).toISOString() : value);
 
 function shown(value, type) {
   if (!value || type !== "datetime-local") return value ?? "";
@@ -46,8 +97,12 @@ function shown(value, type) {
 function queues(chosen) {
   const known = (live.overview?.queues ?? []).map(queue => queue.queue);
   const all = known.includes(chosen) || !chosen ? known : [...known, chosen];
-  return h("select", { name: "queue", value: chosen, onchange: event => narrow("queue", event.target.value) },
-    h("option", { value: "", selected: !chosen }, "any"), all.map(name => h("option", { key: name, value: name, selected: name === chosen }, name)));
+  return h(
+    "select",
+    { name: "queue", value: chosen, onchange: event => narrow("queue", event.target.value) },
+    h("option", { value: "", selected: !chosen }, "any"),
+    all.map(name => h("option", { key: name, value: name, selected: name === chosen }, name)),
+  );
 }
 
 /** Whether anything is narrowed at all. */

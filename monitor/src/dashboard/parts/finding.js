@@ -11,11 +11,27 @@ const queueLink = name => h("a", { href: to("queues", name) }, name);
 
 // By name: `[what, evidence]`.
 const TOLD = {
-  lost_worker: f => [["Worker ", workerLink(f.worker), " is lost"],
-    [`Last heard of ${ago(f.seen)}. `, f.running?.length ? ["It was running ", f.running.map((run, at) => [at > 0 && ", ", taskLink(run.task), ` (${run.kind}, attempt ${run.attempt})`]), "."] : "It was running nothing."]],
-  not_consuming: f => [["Worker ", workerLink(f.worker), " lives but takes no tasks"], [`Its last heartbeat, ${ago(f.seen)}, says that it does not consume.`]],
-  stuck_attempt: f => [["Attempt ", String(f.attempt), " of ", taskLink(f.task), " is stuck"],
-    [`It started ${ago(f.started)} on `, workerLink(f.worker), `, which should have ended it ${ago(f.limit)}.`]],
+  lost_worker: f => [
+    ["Worker ", workerLink(f.worker), " is lost"],
+    [
+      `Last heard of ${ago(f.seen)}. `,
+      f.running?.length
+        ? [
+            "It was running ",
+            f.running.map((run, at) => [at > 0 && ", ", taskLink(run.task), ` (${run.kind}, attempt ${run.attempt})`]),
+            ".",
+          ]
+        : "It was running nothing.",
+    ],
+  ],
+  not_consuming: f => [
+    ["Worker ", workerLink(f.worker), " lives but takes no tasks"],
+    [`Its last heartbeat, ${ago(f.seen)}, says that it does not consume.`],
+  ],
+  stuck_attempt: f => [
+    ["Attempt ", String(f.attempt), " of ", taskLink(f.task), " is stuck"],
+    [`It started ${ago(f.started)} on `, workerLink(f.worker), `, which should have ended it ${ago(f.limit)}.`],
+  ],
 };
 
 // What a newer monitor finds, or an older page does not know: all that it says.
@@ -23,29 +39,61 @@ function told(finding) {
   const known = TOLD[finding.finding];
   if (known) return known(finding);
   const { finding: name, since, text, summary, evidence, ...facts } = finding;
-  const subject = facts.queue ? [" in ", queueLink(facts.queue)] : facts.worker ? [" on ", workerLink(facts.worker)] : null;
-  return [[capital(words(name)), subject], [text ?? summary ?? evidence ?? Object.entries(facts).filter(([field, value]) => value !== null && value !== "" && !["queue", "worker"].includes(field)).map(fact)]];
+  const subject = facts.queue
+    ? [" in ", queueLink(facts.queue)]
+    : facts.worker
+      ? [" on ", workerLink(facts.worker)]
+      : null;
+  return [
+    [capital(words(name)), subject],
+    [
+      text ??
+        summary ??
+        evidence ??
+        Object.entries(facts)
+          .filter(([field, value]) => value !== null && value !== "" && !["queue", "worker"].includes(field))
+          .map(fact),
+    ],
+  ];
 }
 
 const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 
 function fact([name, value], at) {
-  const told = name === "task" ? taskLink(value)
-    : typeof value === "number" && name.endsWith("_ms") ? duration(value)
-    : typeof value === "number" && name.endsWith("_seconds") ? duration(value * 1_000)
-    : typeof value === "number" && name.endsWith("_rate") ? rate(value)
-    : typeof value === "number" ? count(value)
-    : typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value) ? h("time", { title: absolute(value) }, ago(value))
-    : typeof value === "object" ? JSON.stringify(value) : String(value);
+  const told =
+    name === "task"
+      ? taskLink(value)
+      : typeof value === "number" && name.endsWith("_ms")
+        ? duration(value)
+        : typeof value === "number" && name.endsWith("_seconds")
+          ? duration(value * 1_000)
+          : typeof value === "number" && name.endsWith("_rate")
+            ? rate(value)
+            : typeof value === "number"
+              ? count(value)
+              : typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value)
+                ? h("time", { title: absolute(value) }, ago(value))
+                : typeof value === "object"
+                  ? JSON.stringify(value)
+                  : String(value);
   return [at > 0 && " · ", `${words(name.replace(/_(ms|seconds)$/, ""))} `, told];
 }
 
 /** All of them; a calm word if there are none. */
 export function findings(all) {
   if (all.length === 0) return h("p", { class: "calm" }, icon("check"), "Nothing is wrong.");
-  return h("ul", { class: "findings", "aria-label": "What is wrong" }, all.map(finding => {
-    const [what, evidence] = told(finding);
-    return h("li", { key: [finding.finding, finding.worker, finding.queue, finding.kind, finding.task, finding.attempt].join() }, icon("warning"),
-      h("div", null, h("b", null, what), h("p", null, evidence)), h("span", { class: "soft" }, when(finding.since)));
-  }));
+  return h(
+    "ul",
+    { class: "findings", "aria-label": "What is wrong" },
+    all.map(finding => {
+      const [what, evidence] = told(finding);
+      return h(
+        "li",
+        { key: [finding.finding, finding.worker, finding.queue, finding.kind, finding.task, finding.attempt].join() },
+        icon("warning"),
+        h("div", null, h("b", null, what), h("p", null, evidence)),
+        h("span", { class: "soft" }, when(finding.since)),
+      );
+    }),
+  );
 }

@@ -5,9 +5,20 @@ import { ask } from "./dialog.js";
 
 const PLACES = { o: "overview", q: "queues", w: "workers", t: "tasks", d: "dead", a: "audit" };
 const KEYS = [
-  [["/"], "search tasks"], [["g", "o"], "overview"], [["g", "q"], "queues"], [["g", "w"], "workers"], [["g", "t"], "tasks"],
-  [["g", "d"], "dead letters"], [["g", "a"], "audit trail"], [["j"], "next row"], [["k"], "row before"], [["Enter"], "open the row"],
-  [["x"], "select the row"], [["←", "→"], "values of a chart, once it has the focus"], [["Esc"], "close, or leave a field"], [["?"], "these keys"],
+  [["/"], "search tasks"],
+  [["g", "o"], "overview"],
+  [["g", "q"], "queues"],
+  [["g", "w"], "workers"],
+  [["g", "t"], "tasks"],
+  [["g", "d"], "dead letters"],
+  [["g", "a"], "audit trail"],
+  [["j"], "next row"],
+  [["k"], "row before"],
+  [["Enter"], "open the row"],
+  [["x"], "select the row"],
+  [["←", "→"], "values of a chart, once it has the focus"],
+  [["Esc"], "close, or leave a field"],
+  [["?"], "these keys"],
 ];
 
 // After g the next key is a place, if it comes soon.
@@ -31,14 +42,25 @@ function act({ key, target }) {
     return true;
   }
   switch (key) {
-    case "g": went = Date.now(); return true;
-    case "/": document.getElementById("search").focus(); return true;
-    case "?": help(); return true;
-    case "j": return step(1);
-    case "k": return step(-1);
-    case "x": return press(target, "input[type=checkbox]");
-    case "Enter": return target.tagName === "TR" && press(target, "a");
-    default: return false;
+    case "g":
+      went = Date.now();
+      return true;
+    case "/":
+      document.getElementById("search").focus();
+      return true;
+    case "?":
+      help();
+      return true;
+    case "j":
+      return step(1);
+    case "k":
+      return step(-1);
+    case "x":
+      return press(target, "input[type=checkbox]");
+    case "Enter":
+      return target.tagName === "TR" && press(target, "a");
+    default:
+      return false;
   }
 }
 
@@ -58,6 +80,25 @@ function press(target, selector) {
 
 /** Shows what the keys are. */
 export function help() {
-  ask({ title: "Keys", reason: false, act: () => {}, text: h("dl", { class: "keys" }, KEYS.map(([keys, meaning]) =>
-    h("div", { key: meaning }, h("dt", null, keys.map(key => h("kbd", { key }, key))), h("dd", null, meaning)))) });
+  ask({
+    title: "Keys",
+    reason: false,
+    act: () => {},
+    text: h(
+      "dl",
+      { class: "keys" },
+      KEYS.map(([keys, meaning]) =>
+        h(
+          "div",
+          { key: meaning },
+          h(
+            "dt",
+            null,
+            keys.map(key => h("kbd", { key }, key)),
+          ),
+          h("dd", null, meaning),
+        ),
+      ),
+    ),
+  });
 }

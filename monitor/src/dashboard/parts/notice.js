@@ -26,7 +26,20 @@ function close(note) {
 }
 
 function draw() {
-  patch(list, notices.map(note => h("li", { key: note.number, class: `notice ${note.tone}` },
-    icon(note.tone === "bad" ? "warning" : "check"), h("span", null, note.text),
-    h("button", { type: "button", class: "button bare", "aria-label": "Close", onclick: () => close(note) }, icon("cancel")))));
+  patch(
+    list,
+    notices.map(note =>
+      h(
+        "li",
+        { key: note.number, class: `notice ${note.tone}` },
+        icon(note.tone === "bad" ? "warning" : "check"),
+        h("span", null, note.text),
+        h(
+          "button",
+          { type: "button", class: "button bare", "aria-label": "Close", onclick: () => close(note) },
+          icon("cancel"),
+        ),
+      ),
+    ),
+  );
 }

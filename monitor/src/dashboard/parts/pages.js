@@ -7,8 +7,28 @@ import { icon } from "./icon.js";
 export function pages(parameters, next) {
   const page = Number(parameters.get("page") ?? 1);
   if (page === 1 && !next) return null;
-  return h("div", { class: "pages" },
-    h("button", { type: "button", class: "button", disabled: page === 1, onclick: () => turn({ cursor: null, page: null }) }, "Newest"),
+  return h(
+    "div",
+    { class: "pages" },
+    h(
+      "button",
+      { type: "button", class: "button", disabled: page === 1, onclick: () => turn({ cursor: null, page: null }) },
+      "Newest",
+    ),
     h("span", { class: "soft" }, `page ${page}`),
-    h("button", { type: "button", class: "button", disabled: !next, onclick: () => { turn({ cursor: next, page: page + 1 }); scrollTo(0, 0); } }, "Older", icon("chevron")));
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button",
+        disabled: !next,
+        onclick: () => {
+          turn({ cursor: next, page: page + 1 });
+          scrollTo(0, 0);
+        },
+      },
+      "Older",
+      icon("chevron"),
+    ),
+  );
 }

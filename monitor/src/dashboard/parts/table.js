@@ -8,16 +8,61 @@ import { h } from "../lib/dom.js";
  */
 export function table(columns, rows, { key, caption, empty, row: props = () => ({}) }) {
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
-  return h("div", { class: "scroll" }, h("table", { role: "table", class: "list" },
-    h("caption", { class: "hidden" }, caption),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      columns.map(column => h("th", { key: column.name, role: "columnheader", scope: "col", class: column.class }, column.head ?? column.name)))),
-    h("tbody", { role: "rowgroup" }, rows.map(row => h("tr", { role: "row", key: key(row), ...props(row) },
-      columns.map(column => h("td", { key: column.name, role: "cell", class: column.class, title: column.title?.(row), "data-label": column.label ?? column.name },
-        column.cell(row))))))));
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      { role: "table", class: "list" },
+      h("caption", { class: "hidden" }, caption),
+      h(
+        "thead",
+        { role: "rowgroup" },
+        h(
+          "tr",
+          { role: "row" },
+          columns.map(column =>
+            h(
+              "th",
+              { key: column.name, role: "columnheader", scope: "col", class: column.class },
+              column.head ?? column.name,
+            ),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        { role: "rowgroup" },
+        rows.map(row =>
+          h(
+            "tr",
+            { role: "row", key: key(row), ...props(row) },
+            columns.map(column =>
+              h(
+                "td",
+                {
+                  key: column.name,
+                  role: "cell",
+                  class: column.class,
+                  title: column.title?.(row),
+                  "data-label": column.label ?? column.name,
+                },
+                column.cell(row),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Names and values, one below the other. Those without a value are left out. */
-export const facts = pairs => h("dl", { class: "facts" },
-  pairs.filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "")
-    .map(([name, value]) => h("div", { key: name }, h("dt", null, name), h("dd", null, value))));
+export const facts = pairs =>
+  h(
+    "dl",
+    { class: "facts" },
+    pairs
+      .filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "")
+      .map(([name, value]) => h("div", { key: name }, h("dt", null, name), h("dd", null, value))),
+  );

@@ -2,7 +2,7 @@
 import { h } from "../lib/dom.js";
 import { NOTHING, absolute, ago, since } from "../lib/format.js";
 
-const element = (time, text) => time ? h("time", { datetime: time, title: absolute(time) }, text) : NOTHING;
+const element = (time, text) => (time ? h("time", { datetime: time, title: absolute(time) }, text) : NOTHING);
 
 /** "12 s ago" */
 export const when = time => element(time, ago(time));

@@ -10,7 +10,7 @@ import { when } from "./time.js";
 /** Waits and runs in their order: `[{ what, from, to, name, … }]`. A wait ends where a run begins. */
 export function stretches(task) {
   const found = [];
-  const time = text => text ? Date.parse(text) : null;
+  const time = text => (text ? Date.parse(text) : null);
   let from = time(task.submitted);
   const wait = (until, due, queued) => {
     if (from === null || until <= from) return;
@@ -32,7 +32,14 @@ export function stretches(task) {
     wait(start, attempt.due, attempt.queued);
     const end = time(attempt.end ?? attempt.returned);
     const name = attempt.outcome ?? (attempt.returned ? "returned" : task.state === "running" ? "running" : "lost");
-    found.push({ what: "run", name, from: start, to: end ?? (name === "running" ? Math.max(now(), start) : start), open: !end, attempt });
+    found.push({
+      what: "run",
+      name,
+      from: start,
+      to: end ?? (name === "running" ? Math.max(now(), start) : start),
+      open: !end,
+      attempt,
+    });
     from = end;
   }
   rest((task.attempts.at(-1)?.number ?? 0) + 1);
@@ -47,34 +54,106 @@ const width = stretch => Math.max(1, Math.sqrt(Math.max(0, stretch.to - stretch.
 /** The bar on top: everything in one line. */
 export function bar(all) {
   if (all.length === 0) return null;
-  return h("div", { class: "lifeline", role: "img", "aria-label": all.map(says).join(", then ") }, all.map((stretch, at) => h("span", {
-    key: at, class: `stretch ${stretch.what} tone-${tone(stretch.name)}`, title: says(stretch), style: { "flex-grow": width(stretch).toFixed(1) } })));
+  return h(
+    "div",
+    { class: "lifeline", role: "img", "aria-label": all.map(says).join(", then ") },
+    all.map((stretch, at) =>
+      h("span", {
+        key: at,
+        class: `stretch ${stretch.what} tone-${tone(stretch.name)}`,
+        title: says(stretch),
+        style: { "flex-grow": width(stretch).toFixed(1) },
+      }),
+    ),
+  );
 }
 
-const says = ({ what, name, from, to, attempt }) => what === "wait" ? `${name} for ${duration(to - from)}` : `attempt ${attempt.number}: ${name} after ${duration(to - from)}`;
+const says = ({ what, name, from, to, attempt }) =>
+  what === "wait"
+    ? `${name} for ${duration(to - from)}`
+    : `attempt ${attempt.number}: ${name} after ${duration(to - from)}`;
 
 /** The list below: each stretch with what is known of it. */
 export function life(task, all) {
-  return h("ol", { class: "life" },
-    task.submitted && h("li", { key: "submitted", class: "point" }, h("div", { class: "what" }, h("b", null, "Submitted"), task.app && h("span", { class: "soft" }, ` by ${task.app}`)), h("div", { class: "at" }, when(task.submitted))),
-    all.map((stretch, at) => stretch.what === "wait" ? waited(stretch, at) : attempted(stretch, task)));
+  return h(
+    "ol",
+    { class: "life" },
+    task.submitted &&
+      h(
+        "li",
+        { key: "submitted", class: "point" },
+        h(
+          "div",
+          { class: "what" },
+          h("b", null, "Submitted"),
+          task.app && h("span", { class: "soft" }, ` by ${task.app}`),
+        ),
+        h("div", { class: "at" }, when(task.submitted)),
+      ),
+    all.map((stretch, at) => (stretch.what === "wait" ? waited(stretch, at) : attempted(stretch, task))),
+  );
 }
 
 const WAITED = { delayed: "waited for its time", queued: "waited in the queue", dead: "lay among the dead letters" };
 
-const waited = ({ name, from, to: until, replay }, at) => h("li", { key: `wait ${at}`, class: `wait tone-${tone(name)}` },
-  h("div", { class: "what soft" }, WAITED[name], replay && h("p", null, h("b", null, `Replayed by ${replay.by}`), replay.reason && `: ${replay.reason}`)), h("div", { class: "at number", title: `${absolute(from)} to ${absolute(until)}` }, duration(until - from)));
+const waited = ({ name, from, to: until, replay }, at) =>
+  h(
+    "li",
+    { key: `wait ${at}`, class: `wait tone-${tone(name)}` },
+    h(
+      "div",
+      { class: "what soft" },
+      WAITED[name],
+      replay && h("p", null, h("b", null, `Replayed by ${replay.by}`), replay.reason && `: ${replay.reason}`),
+    ),
+    h("div", { class: "at number", title: `${absolute(from)} to ${absolute(until)}` }, duration(until - from)),
+  );
 
 function attempted({ name, from, to: until, open, attempt }, task) {
-  return h("li", { key: `attempt ${attempt.number}`, class: `attempt tone-${tone(name)}` },
-    h("div", { class: "what" },
-      h("div", { class: "line" }, h("b", null, `Attempt ${attempt.number}`), state(name), attempt.verdict && attempt.verdict !== "complete" && h("span", { class: "soft" }, follows(attempt))),
-      h("p", { class: "soft small" }, "on ", h("a", { class: "mono", href: to("workers", null, { id: attempt.worker }) }, attempt.worker), " from ", h("time", { datetime: attempt.start, title: absolute(attempt.start) }, absolute(attempt.start).slice(11)),
-        open && attempt.limit && name === "running" && [", ends by force ", when(attempt.limit)]),
+  return h(
+    "li",
+    { key: `attempt ${attempt.number}`, class: `attempt tone-${tone(name)}` },
+    h(
+      "div",
+      { class: "what" },
+      h(
+        "div",
+        { class: "line" },
+        h("b", null, `Attempt ${attempt.number}`),
+        state(name),
+        attempt.verdict && attempt.verdict !== "complete" && h("span", { class: "soft" }, follows(attempt)),
+      ),
+      h(
+        "p",
+        { class: "soft small" },
+        "on ",
+        h("a", { class: "mono", href: to("workers", null, { id: attempt.worker }) }, attempt.worker),
+        " from ",
+        h("time", { datetime: attempt.start, title: absolute(attempt.start) }, absolute(attempt.start).slice(11)),
+        open && attempt.limit && name === "running" && [", ends by force ", when(attempt.limit)],
+      ),
       name === "running" && progress(attempt.progress),
       attempt.error && h("pre", { class: "code error", tabindex: "0" }, attempt.error),
-      attempt.other_runs.map((run, at) => h("p", { key: at, class: "soft small" }, "Another run of it on ", h("span", { class: "mono" }, run.worker), ", ", run.outcome ?? (run.returned ? "given back" : "never ended"), run.stale && ", too late to count", run.error && `: ${run.error}`))),
-    h("div", { class: "at number" }, open && name !== "running" ? "no end known" : duration(until - from), task.state === "running" && open && h("span", { class: "hidden" }, " so far")));
+      attempt.other_runs.map((run, at) =>
+        h(
+          "p",
+          { key: at, class: "soft small" },
+          "Another run of it on ",
+          h("span", { class: "mono" }, run.worker),
+          ", ",
+          run.outcome ?? (run.returned ? "given back" : "never ended"),
+          run.stale && ", too late to count",
+          run.error && `: ${run.error}`,
+        ),
+      ),
+    ),
+    h(
+      "div",
+      { class: "at number" },
+      open && name !== "running" ? "no end known" : duration(until - from),
+      task.state === "running" && open && h("span", { class: "hidden" }, " so far"),
+    ),
+  );
 }
 
 function follows({ verdict, retry_due: due }) {
@@ -85,7 +164,26 @@ function follows({ verdict, retry_due: due }) {
 /** How far it is: a share, or whatever the handler says. */
 export function progress(said) {
   if (said === null || said === undefined) return null;
-  const share = typeof said === "number" ? said : typeof said === "object" ? said.fraction ?? said.progress ?? (said.total > 0 ? said.done / said.total : said.percent / 100) : NaN;
-  const text = typeof said === "object" ? said.message ?? said.text ?? JSON.stringify(said) : Number.isNaN(share) ? String(said) : null;
-  return h("div", { class: "progress" }, share >= 0 && share <= 1 && [meter(share, 1, `${(share * 100).toFixed(0)} % done`), h("span", { class: "number" }, `${(share * 100).toFixed(0)} %`)], text && h("span", { class: "soft small" }, text));
+  const share =
+    typeof said === "number"
+      ? said
+      : typeof said === "object"
+        ? (said.fraction ?? said.progress ?? (said.total > 0 ? said.done / said.total : said.percent / 100))
+        : NaN;
+  const text =
+    typeof said === "object"
+      ? (said.message ?? said.text ?? JSON.stringify(said))
+      : Number.isNaN(share)
+        ? String(said)
+        : null;
+  return h(
+    "div",
+    { class: "progress" },
+    share >= 0 &&
+      share <= 1 && [
+        meter(share, 1, `${(share * 100).toFixed(0)} % done`),
+        h("span", { class: "number" }, `${(share * 100).toFixed(0)} %`),
+      ],
+    text && h("span", { class: "soft small" }, text),
+  );
 }

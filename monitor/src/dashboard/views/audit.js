@@ -17,14 +17,27 @@ export function audit(context) {
     },
     view: () => [
       h("div", { class: "head" }, h("h2", null, "Audit trail")),
-      table([
-        { name: "when", class: "number", cell: action => when(action.at) },
-        { name: "who", cell: action => action.by },
-        { name: "what", class: "main", cell: action => words(action.what) },
-        { name: "to", cell: action => target(action) },
-        { name: "why", class: "error", cell: action => action.reason ?? h("span", { class: "soft" }, NOTHING) },
-        { name: "what came of it", class: "error", cell: action => action.detail ?? h("span", { class: "soft" }, NOTHING) },
-      ], known.actions, { key: action => action.id, caption: "Actions, newest first", empty: "Nobody has done anything yet.", row: () => ({ tabindex: "0" }) }),
+      table(
+        [
+          { name: "when", class: "number", cell: action => when(action.at) },
+          { name: "who", cell: action => action.by },
+          { name: "what", class: "main", cell: action => words(action.what) },
+          { name: "to", cell: action => target(action) },
+          { name: "why", class: "error", cell: action => action.reason ?? h("span", { class: "soft" }, NOTHING) },
+          {
+            name: "what came of it",
+            class: "error",
+            cell: action => action.detail ?? h("span", { class: "soft" }, NOTHING),
+          },
+        ],
+        known.actions,
+        {
+          key: action => action.id,
+          caption: "Actions, newest first",
+          empty: "Nobody has done anything yet.",
+          row: () => ({ tabindex: "0" }),
+        },
+      ),
       pages(context.place.parameters, known.next),
     ],
   };
@@ -33,12 +46,35 @@ export function audit(context) {
 // What an action was done to, with a link where it has a page.
 function target({ what, target }) {
   if (!target) return NOTHING;
-  const links = { pause: to("queues", target), resume: to("queues", target), drain: to("workers", null, { id: target }), resume_worker: to("workers", null, { id: target }) };
+  const links = {
+    pause: to("queues", target),
+    resume: to("queues", target),
+    drain: to("workers", null, { id: target }),
+    resume_worker: to("workers", null, { id: target }),
+  };
   // Groups of dead letters are named by sixteen hexadecimal digits.
-  const link = links[what] ?? (/group/.test(what) || /^[0-9a-f]{16}$/.test(target) ? to("dead", null, { fingerprint: target }) : to("tasks", target));
+  const link =
+    links[what] ??
+    (/group/.test(what) || /^[0-9a-f]{16}$/.test(target)
+      ? to("dead", null, { fingerprint: target })
+      : to("tasks", target));
   return h("a", { class: "mono id", href: link }, target);
 }
 
 /** The actions of one task, as a list. */
-export const actionList = actions => h("ul", { class: "actions" }, actions.map(action => h("li", { key: action.id },
-  h("b", null, words(action.what)), h("span", null, ` by ${action.by} `), when(action.at), action.reason && h("span", { class: "soft" }, ` – ${action.reason}`), action.detail && h("span", { class: "soft block small" }, action.detail))));
+export const actionList = actions =>
+  h(
+    "ul",
+    { class: "actions" },
+    actions.map(action =>
+      h(
+        "li",
+        { key: action.id },
+        h("b", null, words(action.what)),
+        h("span", null, ` by ${action.by} `),
+        when(action.at),
+        action.reason && h("span", { class: "soft" }, ` – ${action.reason}`),
+        action.detail && h("span", { class: "soft block small" }, action.detail),
+      ),
+    ),
+  );

@@ -21,12 +21,46 @@ export function queue(context) {
       series = figures;
     },
     view: () => [
-      h("div", { class: "head" }, h("h2", null, h("a", { class: "back", href: to("queues"), title: "All queues" }, icon("back"), h("span", { class: "hidden" }, "All queues")), name),
-        h("div", { class: "buttons" }, h("a", { class: "button", href: to("tasks", null, { queue: name }) }, icon("tasks"), "Its tasks"), pauseButton(known))),
-      known.paused && h("p", { class: "problem banner calm-banner" }, icon("pause"), h("span", null, `This queue is ${paused(known.paused)}. Nobody takes from it.`)),
+      h(
+        "div",
+        { class: "head" },
+        h(
+          "h2",
+          null,
+          h(
+            "a",
+            { class: "back", href: to("queues"), title: "All queues" },
+            icon("back"),
+            h("span", { class: "hidden" }, "All queues"),
+          ),
+          name,
+        ),
+        h(
+          "div",
+          { class: "buttons" },
+          h("a", { class: "button", href: to("tasks", null, { queue: name }) }, icon("tasks"), "Its tasks"),
+          pauseButton(known),
+        ),
+      ),
+      known.paused &&
+        h(
+          "p",
+          { class: "problem banner calm-banner" },
+          icon("pause"),
+          h("span", null, `This queue is ${paused(known.paused)}. Nobody takes from it.`),
+        ),
       queueTable([known], false),
-      h("section", { key: "time" }, h("div", { class: "head" }, h("h2", null, "Over time"), ranges(range(context.place.parameters), chosen => turn({ range: chosen }, true))),
-        series ? charts(series) : h("p", { class: "empty" }, "No figures over time are kept yet.")),
+      h(
+        "section",
+        { key: "time" },
+        h(
+          "div",
+          { class: "head" },
+          h("h2", null, "Over time"),
+          ranges(range(context.place.parameters), chosen => turn({ range: chosen }, true)),
+        ),
+        series ? charts(series) : h("p", { class: "empty" }, "No figures over time are kept yet."),
+      ),
     ],
   };
 }
