@@ -1,6 +1,6 @@
 //! A headless Chromium that a test looks through and clicks in, driven by `ChromeDriver` over HTTP.
 //!
-//! The protocol is W3C WebDriver (<https://www.w3.org/TR/webdriver2/>), as little of it as the tests need.
+//! The protocol is W3C's `WebDriver` (<https://www.w3.org/TR/webdriver2/>), as little of it as the tests need.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::{http, until};
 
 // A browser that starts beside three others on two cores takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
-// How WebDriver names a reference to an element.
+const PATIENCE: Duration = Duration::from_mins(1);
+// How the protocol names a reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const ENTER: &str = "\u{E007}";
 // What a key does all at once, a person takes several for.

@@ -44,6 +44,18 @@ function span(ms) {
   return hours % 24 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${hours / 24} d`;
 }
 
+/** The same in one unit: 150 ms, 9.6 s, 10.4 min. */
+export const brief = value =>
+  known(value, ms => {
+    const units = [
+      [86_400_000, "d"],
+      [3_600_000, "h"],
+      [60_000, "min"],
+    ];
+    const [size, unit] = units.find(([size]) => ms >= size) ?? [];
+    return size ? `${Number((ms / size).toFixed(ms < 100 * size ? 1 : 0))} ${unit}` : span(ms);
+  });
+
 /** Rounded to its largest unit: for ages, which nobody needs by the second. */
 function rough(ms) {
   const units = [

@@ -168,9 +168,10 @@ export const group = {
       title: "Replay one as a canary?",
       confirm: "Replay one",
       path: `api/dead/groups/${segment(fingerprint)}/replay`,
-      body: { canary: true },
+      fields: [RATE],
+      body: values => ({ canary: true, ...rated(values) }),
       done: "The canary is on its way",
-      text: `One of these ${exact(count)} letters${kind ? ` of ${kind}` : ""} goes back to its queue. Look how it fares, then replay the rest.`,
+      text: `One of these ${exact(count)} letters${kind ? ` of ${kind}` : ""} goes back to its queue. Look how it fares; then let the job replay the rest.`,
     }),
   replay: ({ fingerprint, kind, count }) =>
     wish({
@@ -193,13 +194,23 @@ export const group = {
     }),
 };
 
-/** Ends a running job. */
-export const stopJob = job =>
-  wish({
-    title: "Stop this job?",
-    danger: true,
-    confirm: "Stop the job",
-    path: `api/jobs/${segment(job.id)}/stop`,
-    done: "The job is stopping",
-    text: "What it has done stays done; the rest is left as it is.",
-  });
+/** A job that goes on. */
+export const job = {
+  goOn: ({ id, total, done }) =>
+    wish({
+      title: `Replay the other ${plural(total - done, "letter")}?`,
+      confirm: "Replay the rest",
+      path: `api/jobs/${segment(id)}/continue`,
+      done: "The replay goes on",
+      text: "The canary went first; now the rest of its group goes back to its queue, as fast as the job may.",
+    }),
+  stop: ({ id }) =>
+    wish({
+      title: "Stop this job?",
+      danger: true,
+      confirm: "Stop the job",
+      path: `api/jobs/${segment(id)}/stop`,
+      done: "The job is stopping",
+      text: "What it has done stays done; the rest is left as it is.",
+    }),
+};

@@ -28,7 +28,7 @@ class Chart extends HTMLElement {
     this.#observer.disconnect();
   }
 
-  /** `{ title, at: [epoch s], lines: [{ name, tone, values, area? }], say(value), powers? }`; `powers`: a scale of powers of ten. */
+  /** `{ title, at: [epoch s], lines: [{ name, tone, values, area? }], say(value), spans? }`; `spans`: times, from tiny to huge. */
   set data(data) {
     this.#data = data;
     this.#draw();

@@ -3,14 +3,17 @@ import { h } from "../lib/dom.js";
 import { icon } from "./icon.js";
 
 /** The letter as it is, to be changed. */
-export function draft({ payload, headers }) {
-  const rows = Object.entries(headers ?? {}).map(([name, value], number) => ({
+export function draft({ kind, payload, headers, editable }) {
+  // Warren's own notes are not for anybody to change.
+  const own = Object.entries(headers ?? {}).filter(([name]) => !name.startsWith("warren-"));
+  const rows = own.map(([name, value], number) => ({
     number,
     name,
     was: name,
     value: typeof value === "string" ? value : JSON.stringify(value),
   }));
-  return { text: pretty(payload?.text ?? ""), bytes: payload?.text === undefined || payload.text === null, rows };
+  const bytes = !editable || payload?.text === undefined || payload.text === null;
+  return { kind: kind ?? "", text: pretty(payload?.text ?? ""), bytes, rows };
 }
 
 function pretty(text) {
@@ -41,9 +44,21 @@ export function form(edited, redraw, leave, replay) {
         replay();
       },
     },
+    h(
+      "label",
+      { class: "field" },
+      h("span", null, "Kind"),
+      h("input", {
+        class: "mono",
+        value: edited.kind,
+        oninput: event => {
+          edited.kind = event.target.value.trim();
+        },
+      }),
+    ),
     h("h3", null, "Payload"),
     edited.bytes
-      ? h("p", { class: "soft" }, "It is no text and goes as it is.")
+      ? h("p", { class: "soft" }, "It is no text, or too long to be changed here, and goes as it is.")
       : h("textarea", {
           rows: "12",
           class: "mono",
@@ -115,9 +130,10 @@ function isJson(text) {
   }
 }
 
-/** What differs from the letter, as the API wants it: `{ payload?, headers? }`. */
-export function change({ payload, headers }, edited) {
+/** What differs from the letter, as the API wants it: `{ kind?, payload?, headers? }`. */
+export function change({ kind, payload, headers }, edited) {
   const changed = {};
+  if (edited.kind && edited.kind !== (kind ?? "")) changed.kind = edited.kind;
   // As text, not as JSON: its numbers go as they are written.
   if (!edited.bytes && edited.text !== pretty(payload?.text ?? "")) changed.payload = { text: edited.text };
   const differing = {};

@@ -1,12 +1,13 @@
 // What is wrong, as a sentence with its evidence and a link to where one can do something about it.
 import { h } from "../lib/dom.js";
-import { absolute, ago, count, duration, rate, words } from "../lib/format.js";
+import { absolute, ago, count, duration, plural, rate, words } from "../lib/format.js";
 import { to } from "../lib/route.js";
 import { icon } from "./icon.js";
 import { when } from "./time.js";
 
 const workerLink = id => h("a", { class: "mono", href: to("workers", null, { id }) }, id);
 const taskLink = id => h("a", { class: "mono", href: to("tasks", id) }, id);
+const kindLink = kind => h("a", { href: to("tasks", null, { kind }) }, kind);
 const queueLink = name => h("a", { href: to("queues", name) }, name);
 
 // By name: `[what, evidence]`.
@@ -32,7 +33,32 @@ const TOLD = {
     ["Attempt ", String(f.attempt), " of ", taskLink(f.task), " is stuck"],
     [`It started ${ago(f.started)} on `, workerLink(f.worker), `, which should have ended it ${ago(f.limit)}.`],
   ],
+  no_consumer: f => [
+    ["Nobody consumes the queue ", queueLink(f.queue)],
+    [`${plural(f.waiting, "task")} wait in it, and no worker takes from it.`],
+  ],
+  growing_queue: f => [
+    ["The queue ", queueLink(f.queue), " grows faster than it drains"],
+    [
+      `From ${count(f.before)} to ${count(f.waiting)} tasks within ${duration(f.over_seconds * 1_000)}: `,
+      `${rate(f.arrival_rate)} come in, ${rate(f.service_rate)} are taken.`,
+    ],
+  ],
+  failure_rate: f => [
+    [kindLink(f.kind), " fails more often than usual"],
+    [
+      `${count(f.failed)} of ${count(f.ended)} attempts failed of late: ${percent(f.share)}, usually ${percent(f.usual_share)}.`,
+    ],
+  ],
+  slow_kind: f => [
+    [kindLink(f.kind), " takes longer than usual"],
+    [
+      `95 % of ${count(f.ended)} attempts took up to ${duration(f.p95_ms)} of late, usually ${duration(f.usual_p95_ms)}.`,
+    ],
+  ],
 };
+
+const percent = share => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
 // What a newer monitor finds, or an older page does not know: all that it says.
 function told(finding) {

@@ -1,5 +1,5 @@
 // From data to places in the picture of a chart.
-import { powers, times, values } from "./scale.js";
+import { spans, times, values } from "./scale.js";
 
 /** How high a picture is, and what is left around it for the names of its grid. */
 export const HEIGHT = 150;
@@ -9,8 +9,8 @@ export const MARGIN = { top: 8, right: 4, bottom: 20, left: 46 };
 export class Grid {
   constructor(data, width) {
     const all = data.lines.flatMap(line => line.values.filter(value => value !== null));
-    this.ticks = data.powers ? powers(all) : values(Math.max(0, ...all));
-    this.scale = data.powers ? Math.log10 : value => value;
+    this.ticks = data.spans ? spans(all) : values(Math.max(0, ...all));
+    this.scale = data.spans ? Math.log10 : value => value;
     this.at = data.at;
     this.width = width - MARGIN.left - MARGIN.right;
     this.height = HEIGHT - MARGIN.top - MARGIN.bottom;

@@ -29,3 +29,9 @@ export function shares(parts, largest) {
     ),
   );
 }
+
+/** "3 of 6 slots". An attempt whose handler has ended has given its slot back while its outcome is made safe. */
+export const slots = ({ busy, slots }) =>
+  slots === null
+    ? count(busy)
+    : `${count(Math.min(busy, slots))} of ${count(slots)} slots${busy > slots ? `, ${count(busy - slots)} settling` : ""}`;

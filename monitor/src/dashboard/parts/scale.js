@@ -13,13 +13,19 @@ function round(step) {
   return [1, 2, 2.5, 5, 10].map(n => n * power).find(n => n >= step - 1e-12);
 }
 
-/** Powers of ten around all values: where a thousandfold matters as much as a tenfold, as with latencies. */
-export function powers(all) {
+// Each some ten times the one before, and round to whoever thinks in minutes and hours.
+const SPANS = [
+  0.01, 0.1, 1, 10, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 864_000_000, 8_640_000_000,
+];
+
+/** Spans of time in ms around all values: of latencies a thousandfold matters as much as a tenfold. */
+export function spans(all) {
   const above = all.filter(value => value > 0);
-  if (above.length === 0) return [1, 10, 100, 1_000];
-  const low = Math.floor(Math.log10(Math.min(...above)));
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...above))));
-  return Array.from({ length: high - low + 1 }, (_, n) => 10 ** (low + n));
+  if (above.length === 0) return SPANS.slice(2, 6);
+  const low = SPANS.findLastIndex(span => span <= Math.min(...above));
+  const high = SPANS.findIndex(span => span >= Math.max(...above));
+  const from = Math.max(0, low);
+  return SPANS.slice(from, Math.max(from + 1, high < 0 ? SPANS.length - 1 : high) + 1);
 }
 
 const TIMES = [60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800];

@@ -1,6 +1,6 @@
 // The charts of a pool, or of one queue, from what `/api/series` says.
 import { h } from "../lib/dom.js";
-import { average, duration, rate } from "../lib/format.js";
+import { average, brief, rate } from "../lib/format.js";
 import { live } from "../lib/live.js";
 import { now } from "../lib/clock.js";
 import { chart } from "./chart.js";
@@ -26,8 +26,8 @@ export function charts(data) {
   const latency = (title, of) => ({
     title,
     at,
-    say: duration,
-    powers: true,
+    say: brief,
+    spans: true,
     lines: [line(`${of}_p50_ms`, "a", "p50"), line(`${of}_p95_ms`, "b", "p95"), line(`${of}_p99_ms`, "c", "p99")],
   });
   return h(

@@ -15,6 +15,10 @@ const SHAPES = {
   no_free_slot: "workers",
   broker_backlog: "queues",
   cancelled: "cancel",
+  overdue: "warning",
+  no_worker: "warning",
+  no_worker_for_queue: "warning",
+  expires: "schedules",
 };
 
 /** The panel; nothing while it is not known. */

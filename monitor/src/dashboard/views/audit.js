@@ -3,6 +3,7 @@ import { get, path } from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { NOTHING, words } from "../lib/format.js";
 import { to } from "../lib/route.js";
+import { subject } from "../parts/jobs.js";
 import { pages } from "../parts/pages.js";
 import { table } from "../parts/table.js";
 import { when } from "../parts/time.js";
@@ -52,13 +53,7 @@ function target({ what, target }) {
     drain: to("workers", null, { id: target }),
     resume_worker: to("workers", null, { id: target }),
   };
-  // Groups of dead letters are named by sixteen hexadecimal digits.
-  const link =
-    links[what] ??
-    (/group/.test(what) || /^[0-9a-f]{16}$/.test(target)
-      ? to("dead", null, { fingerprint: target })
-      : to("tasks", target));
-  return h("a", { class: "mono id", href: link }, target);
+  return links[what] ? h("a", { class: "mono id", href: links[what] }, target) : subject(target);
 }
 
 /** The actions of one task, as a list. */

@@ -58,7 +58,6 @@ export function letter(context) {
             { class: "buttons" },
             h("a", { class: "button", href: to("tasks", id) }, icon("tasks"), "Its life"),
             !edited &&
-              known.editable !== false &&
               h("button", { key: "edit", type: "button", class: "button", onclick: edit }, icon("edit"), "Edit"),
             h(
               "button",
@@ -162,6 +161,7 @@ const headers = all =>
 function replay(id, known, edited) {
   const changed = change(known, edited);
   const says = [
+    changed.kind && `its kind is ${changed.kind}`,
     changed.payload !== undefined && "its payload is changed",
     changed.headers && `headers that change: ${Object.keys(changed.headers).join(", ")}`,
   ].filter(Boolean);

@@ -1,11 +1,11 @@
 // The pool at a glance: what is wrong, on top; how it goes; over time.
 import { find, get, path } from "../lib/api.js";
 import { h } from "../lib/dom.js";
-import { NOTHING, count, duration, exact, rate } from "../lib/format.js";
+import { NOTHING, brief, count, exact, rate } from "../lib/format.js";
 import { live } from "../lib/live.js";
 import { to, turn } from "../lib/route.js";
 import { findings } from "../parts/finding.js";
-import { meter } from "../parts/meter.js";
+import { meter, slots } from "../parts/meter.js";
 import { charts, keeper, range, ranges } from "../parts/series.js";
 import { mark } from "../parts/state.js";
 import { queueTable } from "./queues.js";
@@ -74,10 +74,7 @@ function figures(known) {
       "running",
       "Running",
       count(states.running),
-      [
-        meter(known.busy, known.slots, `${known.busy} of ${known.slots} slots in use`),
-        h("span", null, `${count(known.busy)} of ${count(known.slots)} slots`),
-      ],
+      [meter(known.busy, known.slots, slots(known)), h("span", null, slots(known))],
       to("tasks", null, { state: "running" }),
     ),
     figure(
@@ -114,15 +111,12 @@ function figures(known) {
       ],
       to("dead"),
     ),
-    latency && figure(null, "Wait, p95", duration(latency.wait?.p95_ms), percentiles(latency.wait)),
-    latency && figure(null, "Run, p95", duration(latency.run?.p95_ms), percentiles(latency.run)),
+    latency && figure(null, "Wait, p95", brief(latency.wait?.p95_ms), percentiles(latency.wait)),
+    latency && figure(null, "Run, p95", brief(latency.run?.p95_ms), percentiles(latency.run)),
   );
 }
 
-const percentiles = of => [
-  h("span", null, `p50 ${duration(of?.p50_ms)}`),
-  h("span", null, `p99 ${duration(of?.p99_ms)}`),
-];
+const percentiles = of => [h("span", null, `p50 ${brief(of?.p50_ms)}`), h("span", null, `p99 ${brief(of?.p99_ms)}`)];
 
 function figure(state, name, number, note, href) {
   const inside = [

@@ -93,7 +93,8 @@ const tasks = (queue, name) =>
       )
     : "0";
 const drains = queue =>
-  queue.states.queued === 0
+  // What is taken within a second or two does not pile up, whichever rate is ahead.
+  queue.states.queued <= 2 * (queue.service_rate ?? 0)
     ? NOTHING
     : queue.drain_seconds === null || queue.drain_seconds === undefined
       ? h("span", { class: "soft" }, queue.paused ? "paused" : "grows")

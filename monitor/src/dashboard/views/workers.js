@@ -6,7 +6,7 @@ import { to, turn } from "../lib/route.js";
 import { worker as act } from "../parts/actions.js";
 import { copyButton } from "../parts/copy.js";
 import { icon } from "../parts/icon.js";
-import { meter } from "../parts/meter.js";
+import { meter, slots } from "../parts/meter.js";
 import { state } from "../parts/state.js";
 import { facts, table } from "../parts/table.js";
 import { lasting, when } from "../parts/time.js";
@@ -94,8 +94,8 @@ const columns = () => [
     name: "slots",
     class: "wide",
     cell: worker => [
-      meter(worker.busy, worker.slots ?? 0, `${worker.busy} of ${worker.slots ?? "?"} slots in use`),
-      h("span", { class: "number" }, `${worker.busy} / ${worker.slots ?? "?"}`),
+      meter(worker.busy, worker.slots ?? 0, slots(worker)),
+      h("span", { class: "number" }, `${Math.min(worker.busy, worker.slots ?? worker.busy)} / ${worker.slots ?? "?"}`),
     ],
   },
   { name: "runs now", class: "runs", cell: running },
