@@ -103,9 +103,12 @@ pub async fn run(seed: u64, length: Duration, faults: &[Fault], size: Size, mut 
     while begun.elapsed() < length || !course.active.is_empty() {
         stage.tend();
         course.mend(&mut stage).await;
-        // What is mended late, for another took its time, is not struck again meanwhile.
-        if let Some(blow) = waiting.next_if(|blow| blow.at <= begun.elapsed() && !course.has_broken(blow.fault.part()))
-        {
+        // What is mended late, for another took its time, is not struck again meanwhile; nor is anything after the end.
+        let is_next = |blow: &Blow| {
+            let now = begun.elapsed();
+            now < length && blow.at <= now && !course.has_broken(blow.fault.part())
+        };
+        if let Some(blow) = waiting.next_if(is_next) {
             course.strike(blow, &mut stage).await;
         }
         course.watch(&stage).await;
