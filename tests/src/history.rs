@@ -56,10 +56,10 @@ fn text(path: &std::path::Path) -> String {
 // In which queues a message of these tasks lies. They are browsed on channels of their own, and go back when those close.
 async fn lying(stage: &Stage, tasks: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
     let broker = Broker::at(stage.stand.amqp()).await;
-    let log = stage.pool.names().log();
+    let streams = [stage.pool.names().log(), stage.pool.names().commands()];
     let queues = stage.stand.control(&["list_queues", "--quiet", "--no-table-headers", "name"]).await;
     let mut lying: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for queue in queues.lines().filter(|queue| *queue != log) {
+    for queue in queues.lines().filter(|queue| !streams.iter().any(|stream| stream == queue)) {
         let channel = broker.channel().await;
         while let Ok(Some(got)) = channel.basic_get(queue.into(), BasicGetOptions::default()).await {
             let id = got.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();

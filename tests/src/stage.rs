@@ -224,7 +224,8 @@ impl Stage {
     /// Waits until nothing waits or runs by the broker's word, and then by the projection's, while tending.
     pub async fn rest(&mut self) {
         let names = self.pool.names();
-        let (log, dead) = (names.log(), names.dead(&QueueName::default()));
+        // What stays where it is: the streams, and the dead letters.
+        let stays = [names.log(), names.commands(), names.dead(&QueueName::default())];
         let begun = Instant::now();
         loop {
             self.tend();
@@ -233,7 +234,7 @@ impl Stage {
             let full: Vec<_> = queues
                 .lines()
                 .filter_map(|line| line.split_once('\t'))
-                .filter(|(name, messages)| *name != log && *name != dead && *messages != "0")
+                .filter(|(name, messages)| !stays.iter().any(|stays| stays == name) && *messages != "0")
                 .collect();
             if full.is_empty() {
                 break;
