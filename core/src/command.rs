@@ -267,6 +267,11 @@ impl InForce {
         (matches!(order.command, Command::RunNow { .. }) && order.holds(now)).then_some(order)
     }
 
+    /// Every order that a task shall not wait any longer.
+    pub fn hasty(&self, now: Timestamp) -> impl Iterator<Item = &Order> {
+        self.orders.values().filter(move |order| matches!(order.command, Command::RunNow { .. }) && order.holds(now))
+    }
+
     /// Every order that counts.
     pub fn orders(&self) -> impl Iterator<Item = &Order> {
         self.orders.values()

@@ -10,7 +10,7 @@ pub struct Readiness(Arc<Mutex<Vec<Condition>>>);
 struct Condition {
     name: String,
     met: bool,
-    // Why not, for the person who asks.
+    // Why not, or what else there is to say, for the person who asks.
     reason: String,
 }
 
@@ -29,6 +29,13 @@ impl Readiness {
         Latch { readiness: self.clone(), index: conditions.len() - 1 }
     }
 
+    /// What is met though something about it is unusual, with what that is.
+    pub fn notes(&self) -> Vec<(String, String)> {
+        let conditions = self.0.lock().expect("no panic while the conditions are locked");
+        let noted = conditions.iter().filter(|c| c.met && !c.reason.is_empty());
+        noted.map(|c| (c.name.clone(), c.reason.clone())).collect()
+    }
+
     /// What is not met, with the reason; empty when the process is ready.
     pub fn missing(&self) -> Vec<(String, String)> {
         let conditions = self.0.lock().expect("no panic while the conditions are locked");
@@ -40,6 +47,11 @@ impl Latch {
     /// The condition is met.
     pub fn met(&self) {
         self.set(true, String::new());
+    }
+
+    /// The condition is met, though whoever asks should know this.
+    pub fn met_though(&self, note: impl Into<String>) {
+        self.set(true, note.into());
     }
 
     /// The condition is not met, because of this.
@@ -78,5 +90,9 @@ mod tests {
         assert_eq!(readiness.missing()[0].1, "cut off");
         drop(a);
         assert_eq!(readiness.missing().len(), 2);
+        assert!(readiness.notes().is_empty());
+        b.met_though("paused");
+        assert_eq!(readiness.notes(), [("b".to_owned(), "paused".to_owned())]);
+        assert_eq!(readiness.missing().len(), 1);
     }
 }

@@ -12,6 +12,7 @@ pub mod history;
 pub mod http;
 pub mod ledger;
 pub mod mixture;
+pub mod orders;
 pub mod policy;
 pub mod pool;
 pub mod process;

@@ -1,38 +1,16 @@
 //! Orders of operators: who may give them, who gave them, and that they are shown.
 
-use reqwest::{Response, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use warren_core::TaskState;
 use warren_tests::{
     Broker, Pool,
     broker::message,
     http,
-    pool::{PATIENCE, Service},
+    orders::{accepted, order, queue},
+    pool::PATIENCE,
     until,
 };
-
-async fn order(monitor: &Service, path: &str, body: &Value) -> Response {
-    let request = http::client().post(format!("{}{path}", monitor.url)).basic_auth("ann", Some("")).json(body);
-    request.send().await.expect("the monitor answers")
-}
-
-async fn accepted(monitor: &Service, path: &str) -> Value {
-    let answer = order(monitor, path, &json!({"reason": "as the test wishes"})).await;
-    let (status, text) = (answer.status(), answer.text().await.expect("a body"));
-    assert_eq!(status, StatusCode::ACCEPTED, "{path}: {text}");
-    let answer: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!((&answer["action"]["by"], &answer["action"]["reason"]), (&json!("ann"), &json!("as the test wishes")));
-    answer["action"].clone()
-}
-
-async fn queue(monitor: &Service, is_as_expected: impl Fn(&Value) -> bool) -> Value {
-    until("the queue is shown", PATIENCE, async || {
-        let queues = monitor.get("/api/queues").await?;
-        let queue = queues["queues"].as_array().and_then(|all| all.iter().find(|queue| queue["queue"] == "default"));
-        queue.filter(|queue| is_as_expected(queue)).cloned().ok_or_else(|| queues.to_string())
-    })
-    .await
-}
 
 #[tokio::test]
 async fn what_was_ordered_is_shown_with_who_and_why() {
@@ -48,11 +26,12 @@ async fn what_was_ordered_is_shown_with_who_and_why() {
 
     let action = accepted(&monitor, "/api/queues/default/pause").await;
     assert_eq!((&action["what"], &action["target"]), (&json!("pause"), &json!("default")));
-    let paused = queue(&monitor, |queue| queue["paused"].is_object()).await;
+    assert_eq!((&action["by"], &action["reason"]), (&json!("ann"), &json!("as the test wishes")));
+    let paused = queue(&monitor, "default", |queue| queue["paused"].is_object()).await;
     assert_eq!((&paused["paused"]["by"], &paused["paused"]["at"]), (&json!("ann"), &action["at"]));
     assert_eq!(order(&monitor, "/api/queues/default/pause", &json!({})).await.status(), StatusCode::CONFLICT);
     accepted(&monitor, "/api/queues/default/resume").await;
-    queue(&monitor, |queue| queue["paused"].is_null()).await;
+    queue(&monitor, "default", |queue| queue["paused"].is_null()).await;
 
     let body = json!({"action": "cancel", "ids": ["long", "nobody", "a b"], "reason": "all of them"});
     let answer: Value = order(&monitor, "/api/tasks/actions", &body).await.json().await.unwrap();
@@ -76,7 +55,7 @@ async fn what_was_ordered_is_shown_with_who_and_why() {
 async fn pages_of_other_sites_cannot_act_and_what_is_sent_must_be_called_json() {
     let pool = Pool::new();
     let (_worker, monitor, gateway) = (pool.worker("").await, pool.monitor().await, pool.gateway(&[]).await);
-    queue(&monitor, |_| true).await;
+    queue(&monitor, "default", |_| true).await;
     for (service, path) in [(&monitor, "/api/queues/default/pause"), (&gateway, "/tasks")] {
         let post = || http::client().post(format!("{}{path}", service.url)).body("{}");
         let json = || post().header("content-type", "application/json");
@@ -93,7 +72,7 @@ async fn pages_of_other_sites_cannot_act_and_what_is_sent_must_be_called_json() 
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
         }
     }
-    queue(&monitor, |queue| queue["paused"].is_null()).await;
+    queue(&monitor, "default", |queue| queue["paused"].is_null()).await;
     let own = http::client().post(format!("{}/api/queues/default/pause", monitor.url)).json(&json!({}));
     let own = own.header("origin", &monitor.url).header("sec-fetch-site", "same-origin").send().await.unwrap();
     assert_eq!(own.status(), StatusCode::ACCEPTED);

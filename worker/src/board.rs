@@ -10,6 +10,7 @@ use std::{
 };
 
 use lapin::Acker;
+use tokio_util::sync::CancellationToken;
 use warren_core::{Attempt, Kind, TaskId, Timestamp, worker::Running};
 
 /// The running attempts; cheap to clone.
@@ -23,6 +24,7 @@ struct Entry {
     kind: Kind,
     since: Timestamp,
     ackers: Vec<Acker>,
+    wish: CancellationToken,
 }
 
 /// A place on the board, given back when it is dropped.
@@ -31,6 +33,8 @@ pub struct Place {
     board: Board,
     // Taken when the place is left: from then on the board may hold another attempt of the same key.
     key: Option<Key>,
+    /// Cancelled when somebody wishes the attempt to end.
+    pub wish: CancellationToken,
 }
 
 impl Board {
@@ -42,8 +46,15 @@ impl Board {
             entry.ackers.push(acker);
             return None;
         }
-        entries.insert(key.clone(), Entry { kind: kind.clone(), since, ackers: vec![acker] });
-        Some(Place { board: self.clone(), key: Some(key) })
+        let wish = CancellationToken::new();
+        entries.insert(key.clone(), Entry { kind: kind.clone(), since, ackers: vec![acker], wish: wish.clone() });
+        Some(Place { board: self.clone(), key: Some(key), wish })
+    }
+
+    /// Asks every running attempt to end whose task is meant.
+    pub fn cancel(&self, is_meant: impl Fn(&TaskId) -> bool) {
+        let entries = self.lock();
+        entries.iter().filter(|((task, _), _)| is_meant(task)).for_each(|(_, entry)| entry.wish.cancel());
     }
 
     /// What runs, the oldest first.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::message::Delivery;
+use lapin::{Acker, message::Delivery};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
@@ -17,6 +17,7 @@ use warren_runtime::{
         message::{Copy, is_transient},
     },
     clock,
+    command_log::Orders,
 };
 
 use crate::{
@@ -43,6 +44,8 @@ pub struct Desk {
     pub settlement: Settlement,
     /// Asks the record.
     pub suspicion: Suspicion,
+    /// What operators ordered.
+    pub orders: Orders,
     /// What runs now.
     pub board: Board,
     /// What is counted.
@@ -78,8 +81,13 @@ impl Desk {
         let delivery = &taken.delivery;
         let now = clock::now();
         let due = work.task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
+        let due = due.filter(|_| !self.orders.look(|in_force| in_force.haste_of(&work.id, now).is_some()));
         let fate = if let Some(due) = due {
-            self.defer(delivery, work, now, due).await
+            if self.is_cancelled(work) {
+                self.withdraw(delivery, work).await
+            } else {
+                self.defer(delivery, work, now, due).await
+            }
         } else {
             let decision = if may_not_be_the_first(taken, work) {
                 self.suspicion.consider(work, taken).await
@@ -102,6 +110,10 @@ impl Desk {
     async fn keep_from_running(&self, taken: &Taken, work: &Work, decision: Decision) -> Option<Fate> {
         let (delivery, now) = (&taken.delivery, clock::now());
         match decision {
+            // What has ended on record is carried out to its end, and what another worker is at that worker will stop.
+            Decision::Run | Decision::Suspect(_) if self.is_cancelled(work) => {
+                Some(self.withdraw(delivery, work).await)
+            }
             // Only what would start now can be too late: what has begun in time may well end after its deadline.
             Decision::Run => {
                 let late = work.task.deadline.filter(|deadline| *deadline < now)?;
@@ -143,6 +155,14 @@ impl Desk {
         self.settlement.bury(delivery, id, &queue, attempt, reason, &refusal.error).await
     }
 
+    fn is_cancelled(&self, work: &Work) -> bool {
+        self.orders.look(|in_force| in_force.cancel_of(&work.id, clock::now()).is_some())
+    }
+
+    async fn withdraw(&self, delivery: &Delivery, work: &Work) -> Fate {
+        self.settlement.withdraw(delivery, &work.id, work.about(), work.task.attempt).await
+    }
+
     async fn defer(&self, delivery: &Delivery, work: &Work, now: Timestamp, due: Timestamp) -> Fate {
         let (task, about, attempt) = (work.id.clone(), work.about(), work.task.attempt);
         if !self.settlement.record(&Event::Deferred(Deferred { task, at: now, about, attempt, due })).await {
@@ -167,6 +187,11 @@ impl Desk {
             return;
         };
         let run = Run { started, worker: self.me.clone() };
+        // Looked at once it is on the board: what is ordered from here on reaches it there.
+        if self.is_cancelled(work) {
+            let (ackers, fate) = (place.leave(), self.withdraw(delivery, work).await);
+            return self.settle_all(&ackers, fate).await;
+        }
         let (ackers, fate) = if !self.announce(taken, work, &run).await {
             (place.leave(), Fate::Leave)
         } else if let Some(decision) = self.think_twice(taken, work, &run).await {
@@ -175,7 +200,7 @@ impl Desk {
             let ackers = place.leave();
             (ackers, self.keep_from_running(taken, work, decision).await.unwrap_or(Fate::GiveBack))
         } else {
-            let execution = self.execute(work, delivery, &run).await;
+            let execution = self.execute(work, delivery, &run, &place).await;
             drop(slot);
             let fate = match execution {
                 Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome, &place).await,
@@ -187,8 +212,12 @@ impl Desk {
             (place.leave(), fate)
         };
         self.metrics.stopped();
+        self.settle_all(&ackers, fate).await;
+    }
+
+    async fn settle_all(&self, ackers: &[Acker], fate: Fate) {
         for acker in ackers {
-            self.settlement.settle(&acker, fate).await;
+            self.settlement.settle(acker, fate).await;
         }
     }
 
@@ -223,7 +252,7 @@ impl Desk {
         (decision != Decision::Run).then_some(decision)
     }
 
-    async fn execute(&self, work: &Work, delivery: &Delivery, run: &Run) -> Execution {
+    async fn execute(&self, work: &Work, delivery: &Delivery, run: &Run, place: &Place) -> Execution {
         let job = Job {
             id: work.id.clone(),
             kind: work.kind.clone(),
@@ -241,7 +270,7 @@ impl Desk {
             // Progress is for looking at: where the log is behind, a word may be lost.
             self.settlement.log.offer(&event);
         };
-        execution::run(work.assignment.handler.as_ref(), &job, &self.abort, told).await
+        execution::run(work.assignment.handler.as_ref(), &job, &self.abort, &place.wish, told).await
     }
 
     async fn conclude(&self, work: &Work, delivery: &Delivery, run: Run, outcome: Outcome, place: &Place) -> Fate {

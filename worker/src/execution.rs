@@ -23,11 +23,13 @@ pub enum Execution {
     Interrupted,
 }
 
-/// Runs one attempt. `told` is called with each word on its progress, at most twice a second.
+/// Runs one attempt. `wish` is cancelled when somebody wishes it to end; `told` is called with each word on its progress,
+/// at most twice a second.
 pub async fn run(
     handler: &dyn Handler,
     job: &Job,
     abort: &CancellationToken,
+    wish: &CancellationToken,
     mut told: impl FnMut(Value) + Send,
 ) -> Execution {
     let stop = abort.child_token();
@@ -48,6 +50,7 @@ pub async fn run(
                 return if abort.is_cancelled() { after_stop(outcome) } else { Execution::Ended(outcome) };
             }
             () = abort.cancelled() => break Stopped::Worker,
+            () = wish.cancelled() => break Stopped::Wish,
             () = sleep_until(limit) => break Stopped::Time,
             Ok(()) = word => {
                 let word = progress.borrow_and_update().clone();
@@ -60,6 +63,7 @@ pub async fn run(
     let last = timeout(LAST_CHANCE, running).await;
     match (after_stop(last.ok().and_then(Result::ok).unwrap_or(Outcome::Cancelled)), reason) {
         (Execution::Interrupted, Stopped::Time) => Execution::Ended(Outcome::Timeout { limit_ms: millis(job.timeout) }),
+        (Execution::Interrupted, Stopped::Wish) => Execution::Ended(Outcome::Cancelled),
         (execution, _) => execution,
     }
 }
@@ -78,6 +82,7 @@ fn after_stop(outcome: Outcome) -> Execution {
 
 enum Stopped {
     Worker,
+    Wish,
     Time,
 }
 
@@ -105,7 +110,11 @@ mod tests {
         }
     }
 
-    async fn execute(handler: fn(Context) -> BoxFuture<'static, Outcome>, abort: &CancellationToken) -> Execution {
+    async fn execute(
+        handler: fn(Context) -> BoxFuture<'static, Outcome>,
+        abort: &CancellationToken,
+        wish: &CancellationToken,
+    ) -> Execution {
         let job = Job {
             id: TaskId::parse("t").unwrap(),
             kind: Kind::parse("k").unwrap(),
@@ -117,19 +126,23 @@ mod tests {
             traceparent: None,
             timeout: Duration::from_mins(1),
         };
-        run(&Test(handler), &job, abort, |_| {}).await
+        run(&Test(handler), &job, abort, wish, |_| {}).await
+    }
+
+    fn never() -> CancellationToken {
+        CancellationToken::new()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_a_retryable_failure() {
-        let execution = execute(|_| Box::pin(async { panic!("boom {}", 7) }), &CancellationToken::new()).await;
+        let execution = execute(|_| Box::pin(async { panic!("boom {}", 7) }), &never(), &never()).await;
         assert_eq!(execution, Execution::Ended(Outcome::retryable("the handler panicked: boom 7")));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_handler_that_does_not_stop_is_dropped_after_its_time() {
         let begun = Instant::now();
-        let execution = execute(|_| Box::pin(std::future::pending()), &CancellationToken::new()).await;
+        let execution = execute(|_| Box::pin(std::future::pending()), &never(), &never()).await;
         assert_eq!(execution, Execution::Ended(Outcome::Timeout { limit_ms: 60_000 }));
         assert_eq!(begun.elapsed(), Duration::from_secs(70));
     }
@@ -144,6 +157,28 @@ mod tests {
                 Outcome::retryable("stopped")
             })
         };
-        assert_eq!(execute(handler, &abort).await, Execution::Interrupted);
+        assert_eq!(execute(handler, &abort, &never()).await, Execution::Interrupted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_cancelled_ends_as_such_unless_it_was_done() {
+        let wish = CancellationToken::new();
+        wish.cancel();
+        let stops: fn(Context) -> BoxFuture<'static, Outcome> = |context| {
+            Box::pin(async move {
+                context.stop.cancelled().await;
+                Outcome::retryable("stopped")
+            })
+        };
+        assert_eq!(execute(stops, &never(), &wish).await, Execution::Ended(Outcome::Cancelled));
+        let deaf: fn(Context) -> BoxFuture<'static, Outcome> = |_| Box::pin(std::future::pending());
+        assert_eq!(execute(deaf, &never(), &wish).await, Execution::Ended(Outcome::Cancelled));
+        let done: fn(Context) -> BoxFuture<'static, Outcome> = |context| {
+            Box::pin(async move {
+                context.stop.cancelled().await;
+                Outcome::success(None)
+            })
+        };
+        assert_eq!(execute(done, &never(), &wish).await, Execution::Ended(Outcome::success(None)));
     }
 }

@@ -3,8 +3,14 @@
 //! Each level is consumed by one worker at a time (single active consumer). A message is published onward with a confirm
 //! and then acknowledged; it is never dead-lettered by the broker, for that hop is not confirmed and a killed broker
 //! loses what is hopping.
+//!
+//! What is cancelled is taken off the ladder when it is met here, and what shall run now leaves at once. A message that
+//! nobody has met yet, for many rest before it, is searched for in bounded steps ([`crate::search`]).
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use futures::{
     StreamExt,
@@ -23,8 +29,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 use warren_core::{
-    Timestamp,
-    event::{Event, Released, Unrouted},
+    OrderId, TaskId, Timestamp,
+    event::{About, Event, Released, Unrouted},
     ladder::Level,
     message::{self, Climb},
 };
@@ -35,11 +41,13 @@ use warren_runtime::{
         session::{Sessions, chain},
     },
     clock,
+    command_log::Orders,
 };
 
 use crate::{
     lanes::give_back,
     metrics::Metrics,
+    search::Search,
     settlement::{Fate, Settlement},
 };
 
@@ -56,14 +64,26 @@ pub struct Forwarder {
     pub topology: Topology,
     /// Publishes what moves on.
     pub settlement: Settlement,
+    /// What operators ordered.
+    pub orders: Orders,
     /// Counts it.
     pub metrics: Metrics,
 }
 
-struct Held {
+/// A message of the ladder, and since when it is held.
+pub struct Held {
     delivery: Delivery,
     climb: Climb,
+    task: Option<TaskId>,
     since: Instant,
+}
+
+// What an operator wishes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Nothing,
+    Cancel,
+    Haste,
 }
 
 impl Held {
@@ -93,8 +113,8 @@ impl Forwarder {
         let channel = link.consuming_channel(PREFETCH).await?;
         let mut levels = JoinSet::new();
         for (level, consumer) in try_join_all(Level::all().map(|level| self.consume(&channel, level))).await? {
-            let forwarder = self.clone();
-            levels.spawn(async move { forwarder.climb(level, consumer).await });
+            let (forwarder, link) = (self.clone(), link.clone());
+            levels.spawn(async move { forwarder.climb(&link, level, consumer).await });
         }
         // A level ends only when its consumer does, and then all are opened anew.
         levels.join_next().await;
@@ -109,9 +129,15 @@ impl Forwarder {
         Ok((level, consumer))
     }
 
-    async fn climb(&self, level: Level, mut consumer: Consumer) {
+    async fn climb(&self, link: &Link, level: Level, mut consumer: Consumer) {
         let mut held: VecDeque<Held> = VecDeque::new();
+        let mut changes = self.orders.watch();
+        let mut searched = BTreeSet::new();
         loop {
+            // Whoever holds fewer than it may sees the whole level.
+            if held.len() == usize::from(PREFETCH) {
+                self.search(link, level, &mut searched).await;
+            }
             let next_step = held.front().map(|head| wake(head, level));
             let next_step = async {
                 match next_step {
@@ -121,18 +147,99 @@ impl Forwarder {
             };
             tokio::select! {
                 arrived = consumer.next(), if held.len() < usize::from(PREFETCH) => match arrived {
-                    Some(Ok(delivery)) => held.extend(self.hold(delivery).await),
+                    Some(Ok(delivery)) => {
+                        if let Some(one) = self.hold(delivery).await {
+                            held.extend(self.obey(one).await);
+                        }
+                    }
                     Some(Err(error)) => return debug!(error = chain(&error), "a level of the delay ladder has ended"),
                     None => return debug!("a level of the delay ladder has ended"),
                 },
                 () = next_step => self.step(level, &mut held).await,
+                _ = changes.changed() => {
+                    for one in std::mem::take(&mut held) {
+                        held.extend(self.obey(one).await);
+                    }
+                }
             }
         }
     }
 
+    // A second look at a level in which more rest than are held, once for each order.
+    async fn search(&self, link: &Link, level: Level, searched: &mut BTreeSet<OrderId>) {
+        let now = clock::now();
+        let wanted: Vec<(OrderId, TaskId)> = self.orders.look(|in_force| {
+            let hasty = in_force.hasty(now).filter_map(|order| Some((order.id.clone(), order.task()?.clone())));
+            hasty.collect()
+        });
+        // Nothing of what is over needs to be remembered.
+        searched.retain(|id| wanted.iter().any(|(wanted, _)| wanted == id));
+        let mut tasks: BTreeSet<TaskId> =
+            wanted.into_iter().filter(|(id, _)| searched.insert(id.clone())).map(|(_, task)| task).collect();
+        if tasks.is_empty() {
+            return;
+        }
+        if let Err(error) = self.search_for(link, level, &mut tasks).await {
+            // With quorum queues the broker lets nobody look.
+            debug!(level = level.number(), error = chain(&error), "a level of the delay ladder cannot be searched");
+        }
+    }
+
+    async fn search_for(&self, link: &Link, level: Level, tasks: &mut BTreeSet<TaskId>) -> Result<(), Error> {
+        let mut search = Search::open(link, self.names().delay(level)).await?;
+        while let Some(delivery) = search.next(tasks).await? {
+            if let Some(one) = self.hold(delivery).await {
+                // Should the wish be gone by now, it goes back with the others.
+                drop(self.obey(one).await);
+            }
+        }
+        search.close().await
+    }
+
+    // Does what an operator wishes; what nobody wishes anything of comes back.
+    async fn obey(&self, mut held: Held) -> Option<Held> {
+        let now = clock::now();
+        match self.wish(&held, now) {
+            Wish::Nothing => return Some(held),
+            Wish::Cancel => self.withdraw(&held).await,
+            Wish::Haste => {
+                held.climb.due = held.climb.due.min(now);
+                self.forward(held, now).await;
+            }
+        }
+        None
+    }
+
+    fn wish(&self, held: &Held, now: Timestamp) -> Wish {
+        let Some(task) = &held.task else { return Wish::Nothing };
+        self.orders.look(|in_force| {
+            if in_force.cancel_of(task, now).is_some() {
+                Wish::Cancel
+            } else if in_force.haste_of(task, now).is_some() {
+                Wish::Haste
+            } else {
+                Wish::Nothing
+            }
+        })
+    }
+
+    async fn withdraw(&self, Held { delivery, climb, task, .. }: &Held) {
+        let Some(id) = task else { return };
+        let (kind, attempt, priority) = match message::parse(&incoming(delivery), &climb.queue, clock::now()) {
+            Ok(task) => (task.kind, task.attempt, task.priority),
+            Err(invalid) => (invalid.kind, invalid.attempt, delivery.properties.priority().unwrap_or(0).into()),
+        };
+        let about = About { kind, queue: climb.queue.clone(), priority };
+        let fate = self.settlement.withdraw(delivery, id, about, attempt).await;
+        self.settlement.settle(&delivery.acker, fate).await;
+    }
+
     async fn hold(&self, delivery: Delivery) -> Option<Held> {
         match message::parse_climb(&incoming(&delivery).headers) {
-            Ok(climb) => Some(Held { delivery, climb, since: Instant::now() }),
+            Ok(climb) => {
+                let task = message_id(&delivery);
+                Some(Held { delivery, climb, task, since: Instant::now() })
+            }
             Err(problems) => {
                 let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 error!(
@@ -205,7 +312,7 @@ fn wake(head: &Held, level: Level) -> Instant {
     (Instant::now() + until_leave).min(head.since + level.rest()).min(head.since + LONGEST_HOLD)
 }
 
-fn message_id(delivery: &Delivery) -> Option<warren_core::TaskId> {
+fn message_id(delivery: &Delivery) -> Option<TaskId> {
     delivery.properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok())
 }
 

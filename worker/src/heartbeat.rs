@@ -8,7 +8,7 @@ use warren_core::{
     event::{Event, Goodbye},
     worker::{Heartbeat, Hello},
 };
-use warren_runtime::{clock, event_log::EventLog, readiness::Readiness};
+use warren_runtime::{clock, command_log::Orders, event_log::EventLog, readiness::Readiness};
 
 use crate::{board::Board, metrics::Metrics};
 
@@ -26,6 +26,8 @@ pub struct Heart {
     pub metrics: Metrics,
     /// Whether the worker consumes.
     pub readiness: Readiness,
+    /// What operators ordered.
+    pub orders: Orders,
     /// Whether it is about to end.
     pub drain: CancellationToken,
 }
@@ -45,15 +47,19 @@ impl Heart {
     }
 
     fn beat(&self) -> Heartbeat {
-        let running = self.board.running();
+        let (running, now) = (self.board.running(), clock::now());
+        let (paused, drained) = self.orders.look(|in_force| {
+            let paused = self.hello.queues.keys().filter(|queue| in_force.pause_of(queue).is_some());
+            (paused.cloned().collect(), in_force.drain_of(&self.hello.worker, now).is_some())
+        });
         Heartbeat {
             worker: self.hello.worker.clone(),
-            at: clock::now(),
+            at: now,
             busy: u32::try_from(running.len()).unwrap_or(u32::MAX),
             ended: self.metrics.total(),
             consuming: self.readiness.missing().is_empty(),
-            paused: vec![],
-            draining: self.drain.is_cancelled(),
+            paused,
+            draining: drained || self.drain.is_cancelled(),
             load: load(),
             memory: memory(),
             running,

@@ -61,14 +61,17 @@ pub struct Lanes {
 struct Line {
     queue: QueueName,
     lane: Lane,
-    // Held so that it stays open.
+    // What the broker calls it.
+    name: String,
+    // Held so that it stays open: on it what runs is acknowledged, whether the line rests or not.
     channel: Channel,
-    consumer: Consumer,
+    // Nothing while the line rests.
+    consumer: Option<Consumer>,
     head: Option<Delivery>,
 }
 
 impl Lanes {
-    /// Declares the queues and begins to consume. `queues` are names with weights.
+    /// Declares the queues; nothing is consumed before [`Lanes::steer`]. `queues` are names with weights.
     pub async fn open(
         link: &Link,
         topology: &Topology,
@@ -85,6 +88,21 @@ impl Lanes {
         }
         let turns = Turns::new(queues.iter().flat_map(|(_, weight)| [*weight, 1]));
         Ok(Self { lines, turns, prefetch, opened: Instant::now(), session })
+    }
+
+    /// Consumes the queues that are wanted, and no others. What has arrived of those that are not goes back.
+    pub async fn steer(&mut self, is_wanted: impl Fn(&QueueName) -> bool) -> Result<(), Error> {
+        for line in &mut self.lines {
+            match (is_wanted(&line.queue), &line.consumer) {
+                (true, None) => line.consume().await?,
+                (false, Some(_)) => {
+                    line.cancel().await;
+                    line.give_back().await;
+                }
+                (true, Some(_)) | (false, None) => {}
+            }
+        }
+        Ok(())
     }
 
     /// The next delivery, in proportion to the weights of the queues that have one. A lane whose consumer was cancelled
@@ -108,16 +126,11 @@ impl Lanes {
     /// Takes nothing more, and gives back what no slot has taken yet. The channels stay open, for on them what runs is
     /// acknowledged.
     pub async fn stop(&mut self) {
-        for line in &mut self.lines {
-            let tag = line.consumer.tag();
-            if let Err(error) = line.channel.basic_cancel(tag, BasicCancelOptions::default()).await {
-                info!(queue = %line.queue, error = chain(&error), "the consumer is gone already");
-            }
+        for line in &self.lines {
+            line.cancel().await;
         }
         for line in &mut self.lines {
-            while let Some(delivery) = line.left_over().await {
-                give_back(&delivery).await;
-            }
+            line.give_back().await;
         }
     }
 
@@ -125,8 +138,9 @@ impl Lanes {
     fn poll_heads(&mut self, context: &mut std::task::Context<'_>) -> Poll<Option<usize>> {
         let mut ready = false;
         for (index, line) in self.lines.iter_mut().enumerate() {
+            let Some(consumer) = &mut line.consumer else { continue };
             if line.head.is_none() {
-                match Pin::new(&mut line.consumer).poll_next(context) {
+                match Pin::new(consumer).poll_next(context) {
                     Poll::Ready(Some(Ok(delivery))) => line.head = Some(delivery),
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(index)),
                     Poll::Pending => {}
@@ -143,7 +157,7 @@ impl Lanes {
         topology.declare(link).await?;
         topology.declare_queue(link, &queue).await?;
         self.lines[index] = Line::open(link, topology, &queue, lane, self.prefetch).await?;
-        Ok(())
+        self.lines[index].consume().await
     }
 }
 
@@ -160,10 +174,29 @@ impl Line {
             Lane::Suspects => (topology.names().suspect(queue), 1),
         };
         let channel = link.consuming_channel(prefetch).await?;
-        let options = BasicConsumeOptions::default();
-        let consuming = channel.basic_consume(name.as_str().into(), "".into(), options, FieldTable::default());
-        let consumer = consuming.await.map_err(|source| Error::Broker { what: format!("consume {name}"), source })?;
-        Ok(Self { queue: queue.clone(), lane, channel, consumer, head: None })
+        Ok(Self { queue: queue.clone(), lane, name, channel, consumer: None, head: None })
+    }
+
+    async fn consume(&mut self) -> Result<(), Error> {
+        let (name, options) = (self.name.as_str(), BasicConsumeOptions::default());
+        let consumer = self.channel.basic_consume(name.into(), "".into(), options, FieldTable::default()).await;
+        self.consumer = Some(consumer.map_err(|source| Error::Broker { what: format!("consume {name}"), source })?);
+        Ok(())
+    }
+
+    // Nothing more arrives; what has arrived is still to be given back.
+    async fn cancel(&self) {
+        let Some(consumer) = &self.consumer else { return };
+        if let Err(error) = self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await {
+            info!(queue = %self.queue, error = chain(&error), "the consumer is gone already");
+        }
+    }
+
+    async fn give_back(&mut self) {
+        while let Some(delivery) = self.left_over().await {
+            give_back(&delivery).await;
+        }
+        self.consumer = None;
     }
 
     // What arrived before the consumer was cancelled; the stream ends by itself after it.
@@ -171,7 +204,8 @@ impl Line {
         if let Some(head) = self.head.take() {
             return Some(head);
         }
-        poll_fn(|context| match Pin::new(&mut self.consumer).poll_next(context) {
+        let consumer = self.consumer.as_mut()?;
+        poll_fn(|context| match Pin::new(&mut *consumer).poll_next(context) {
             Poll::Ready(Some(Ok(delivery))) => Poll::Ready(Some(delivery)),
             Poll::Ready(Some(Err(_)) | None) | Poll::Pending => Poll::Ready(None),
         })

@@ -27,6 +27,7 @@ mod patience;
 mod pool;
 mod reading;
 mod settlement;
+mod steward;
 mod suspicion;
 mod witness;
 
@@ -36,6 +37,7 @@ pub mod check;
 mod forwarder;
 mod heartbeat;
 mod metrics;
+mod search;
 
 /// What reads the words of handlers: reachable for the fuzz targets alone, and no part of the interface.
 #[doc(hidden)]

@@ -13,12 +13,15 @@ use warren_core::QueueName;
 use warren_runtime::{
     Shutdown,
     amqp::{Connector, Error, Link, Publisher, Topology, session::Sessions},
+    clock,
+    command_log::{CommandLog, Follower},
     readiness::Latch,
 };
 
 use crate::{
     desk::Desk,
     lanes::{self, Lanes, Session, Taken},
+    reading::{Refusal, Work},
 };
 
 // What has ended before the worker was told to stop now may still be made safe for this long.
@@ -43,10 +46,26 @@ pub struct Pool {
     pub grace: Duration,
     /// Sees each delivery through.
     pub desk: Arc<Desk>,
+    /// Where operators' orders stand.
+    pub commands: CommandLog,
     /// Ends what waits for the broker; the desk's settlement listens to it.
     pub cutoff: CancellationToken,
-    /// Met while every consumer is alive.
+    /// Met while every consumer is alive that there should be.
     pub latch: Latch,
+}
+
+// A delivery that holds a slot and waits for the others that it needs.
+struct Waiting {
+    taken: Taken,
+    read: Result<Work, Box<Refusal>>,
+    slot: OwnedSemaphorePermit,
+    further: u32,
+}
+
+#[expect(clippy::large_enum_variant, reason = "it is passed on at once and never kept")]
+enum Step {
+    Taken(OwnedSemaphorePermit, Taken),
+    Further(OwnedSemaphorePermit),
 }
 
 impl Pool {
@@ -77,7 +96,29 @@ impl Pool {
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch, session).await?;
-        self.latch.met();
+        // Before anything is taken it is known what shall not be.
+        let mut follower = Follower::open(link, self.commands.clone(), self.desk.orders.clone()).await?;
+        self.latch.missing("reading what operators ordered");
+        match shutdown.drain.run_until_cancelled(follower.catch_up()).await {
+            Some(caught_up) => caught_up?,
+            None => return Ok(()),
+        }
+        tokio::select! {
+            ended = self.consume(link, &mut lanes, slots, running, shutdown) => ended,
+            Err(error) = follower.follow() => Err(error),
+        }
+    }
+
+    async fn consume(
+        &self,
+        link: &Link,
+        lanes: &mut Lanes,
+        slots: &Arc<Semaphore>,
+        running: &TaskTracker,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        let mut changes = self.desk.orders.watch();
+        self.obey(lanes).await?;
         // What was missed before has just been made.
         let publisher = &self.desk.settlement.publisher;
         let _: Option<()> = publisher.missing().now_or_never();
@@ -85,15 +126,36 @@ impl Pool {
         // Kept from turn to turn, or a busy pool would never get through its wait.
         let missed = missing(publisher);
         tokio::pin!(missed);
+        let mut waiting: Option<Waiting> = None;
         loop {
+            // Further slots are waited for here and nowhere else: two attempts that each hold one and wait for another
+            // would wait for ever.
             let next = async {
-                let slot = slots.clone().acquire_owned().await.expect("slots are never closed");
-                (slot, lanes.next(link, &self.topology).await)
+                match &waiting {
+                    Some(waiting) => Ok(Step::Further(acquire(slots, waiting.further).await)),
+                    None => {
+                        let slot = acquire(slots, 1).await;
+                        lanes.next(link, &self.topology).await.map(|taken| Step::Taken(slot, taken))
+                    }
+                }
             };
             tokio::select! {
-                taken = shutdown.drain.run_until_cancelled(next) => {
-                    let Some((slot, taken)) = taken else { break };
-                    self.dispatch(slot, taken?, slots, running).await;
+                step = shutdown.drain.run_until_cancelled(next) => match step {
+                    None => break,
+                    Some(step) => match step? {
+                        Step::Taken(slot, taken) => waiting = self.receive(slot, taken, running),
+                        Step::Further(slots) => {
+                            let mut complete = waiting.take().expect("its slots were waited for");
+                            complete.slot.merge(slots);
+                            self.dispatch(complete, running);
+                        }
+                    },
+                },
+                _ = changes.changed() => {
+                    self.obey(lanes).await?;
+                    if let Some(unwanted) = waiting.take_if(|waiting| !self.wants(&waiting.taken.queue)) {
+                        lanes::give_back(&unwanted.taken.delivery).await;
+                    }
                 }
                 () = &mut missed => {
                     warn!("a queue is gone: making again what is not there");
@@ -103,26 +165,49 @@ impl Pool {
             }
         }
         self.latch.missing("shutting down");
+        if let Some(unstarted) = waiting {
+            lanes::give_back(&unstarted.taken.delivery).await;
+        }
         lanes.stop().await;
         // The connection stays until everything that runs on its deliveries has been acknowledged.
         self.finish(running, shutdown).await;
         Ok(())
     }
 
-    // Further slots are waited for here and nowhere else: two attempts that each hold one and wait for another would
-    // wait for ever.
-    async fn dispatch(
-        &self,
-        mut slot: OwnedSemaphorePermit,
-        taken: Taken,
-        slots: &Arc<Semaphore>,
-        running: &TaskTracker,
-    ) {
+    // Takes from the queues that operators let it take from.
+    async fn obey(&self, lanes: &mut Lanes) -> Result<(), Error> {
+        lanes.steer(|queue| self.wants(queue)).await?;
+        let resting: Vec<_> = self.queues.iter().map(|(queue, _)| queue).filter(|queue| !self.wants(queue)).collect();
+        if resting.is_empty() {
+            self.latch.met();
+        } else {
+            // It does what it is there for: an operator wishes it so.
+            let names: Vec<_> = resting.iter().map(ToString::to_string).collect();
+            info!(queues = names.join(", "), "not taken from, as an operator wishes");
+            self.latch.met_though(format!("not taken from, as an operator wishes: {}", names.join(", ")));
+        }
+        Ok(())
+    }
+
+    fn wants(&self, queue: &QueueName) -> bool {
+        self.desk.orders.look(|in_force| {
+            in_force.pause_of(queue).is_none() && in_force.drain_of(&self.desk.me, clock::now()).is_none()
+        })
+    }
+
+    // A delivery that needs further slots is to wait for them.
+    fn receive(&self, slot: OwnedSemaphorePermit, taken: Taken, running: &TaskTracker) -> Option<Waiting> {
         let read = self.desk.read(&taken);
         let further = read.as_ref().map_or(0, |work| work.assignment.slots.min(self.slots).saturating_sub(1));
+        let waiting = Waiting { taken, read, slot, further };
         if further > 0 {
-            slot.merge(slots.clone().acquire_many_owned(further).await.expect("slots are never closed"));
+            return Some(waiting);
         }
+        self.dispatch(waiting, running);
+        None
+    }
+
+    fn dispatch(&self, Waiting { taken, read, slot, .. }: Waiting, running: &TaskTracker) {
         let desk = self.desk.clone();
         running.spawn(desk.handle(taken, read, slot));
     }
@@ -139,6 +224,10 @@ impl Pool {
             () = too_late => {}
         }
     }
+}
+
+async fn acquire(slots: &Arc<Semaphore>, number: u32) -> OwnedSemaphorePermit {
+    slots.clone().acquire_many_owned(number).await.expect("slots are never closed")
 }
 
 // A queue without consumers is gone without a word, until something cannot be published to it. If this is dropped in its

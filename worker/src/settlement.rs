@@ -15,7 +15,9 @@ use lapin::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 use warren_core::{
-    Attempt, Outcome, Output, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId, event::Event, header,
+    Attempt, Outcome, Output, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    event::{About, Event, Withdrawn},
+    header,
 };
 use warren_runtime::{
     amqp::{Names, Outgoing, PublishError, Publisher, Route, message::Copy, session::chain},
@@ -117,6 +119,18 @@ impl Settlement {
             self.reply(&delivery.properties, id, reason.name(), Some(error.to_owned()), None).await;
         }
         fate
+    }
+
+    /// Takes a delivery off its queue or the ladder whose task is cancelled: nothing is left of it but the record.
+    pub async fn withdraw(&self, delivery: &Delivery, task: &TaskId, about: About, attempt: Attempt) -> Fate {
+        let event = Event::Withdrawn(Withdrawn { task: task.clone(), at: clock::now(), about, attempt });
+        if !self.record(&event).await {
+            return Fate::Leave;
+        }
+        debug!(task.id = %task, "it is cancelled, and is not started");
+        let outcome = Outcome::Cancelled;
+        self.reply(&delivery.properties, task, outcome.name(), outcome.error(), None).await;
+        Fate::Acknowledge
     }
 
     /// Puts a delivery where the tasks run that may have killed a worker, with what is known of those workers.

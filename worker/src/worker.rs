@@ -10,7 +10,9 @@ use warren_core::{Kind, WorkerId, worker::Hello};
 use warren_runtime::{
     Shutdown, Uplink,
     amqp::{Connector, Names, Profile, Topology},
-    clock, http,
+    clock,
+    command_log::{CommandLog, Orders},
+    http,
     readiness::Readiness,
     redis::{self, Keys, Store},
 };
@@ -25,6 +27,7 @@ use crate::{
     pool::Pool,
     reading::{Assignment, Assignments},
     settlement::Settlement,
+    steward::Steward,
     suspicion::Suspicion,
     witness::Witness,
 };
@@ -70,6 +73,8 @@ impl Worker {
 
         let latch = readiness.latch("publishing");
         let uplink = Uplink::start(connector.clone(), &names, me.as_str(), Some(latch));
+        let commands = CommandLog::new(uplink.publisher.clone(), &names, me.as_str());
+        let orders = Orders::default();
         let cutoff = CancellationToken::new();
         let settlement =
             Settlement { names, publisher: uplink.publisher.clone(), log: uplink.log.clone(), abort: cutoff.clone() };
@@ -87,19 +92,23 @@ impl Worker {
             board: board.clone(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
+            orders: orders.clone(),
             drain: shutdown.drain.clone(),
         };
         let forwarder = Forwarder {
             connector: connector.clone(),
             topology: topology.clone(),
             settlement: settlement.clone(),
+            orders: orders.clone(),
             metrics: metrics.clone(),
         };
+        let steward = Steward { orders: orders.clone(), board: board.clone() };
         let desk = Desk {
             me: me.clone(),
             assignments: Assignments { kinds, defaults: config.default_kinds() },
             settlement,
             suspicion,
+            orders,
             board,
             metrics,
             max_result_bytes: config.max_result_bytes,
@@ -113,6 +122,7 @@ impl Worker {
             prefetch: config.prefetch(),
             grace: config.grace,
             desk: Arc::new(desk),
+            commands,
             cutoff,
             latch: readiness.latch("consuming"),
         };
@@ -122,6 +132,7 @@ impl Worker {
         components.spawn(server.run(last.clone()));
         components.spawn(heart.run(last.clone()));
         components.spawn(forwarder.run(shutdown.drain.clone()));
+        components.spawn(steward.run(last.clone()));
         let handlers: Vec<_> = pool.desk.assignments.kinds.values().map(|kind| kind.handler.clone()).collect();
         pool.run(&shutdown).await;
         join_all(handlers.iter().map(|handler| handler.close())).await;

@@ -22,8 +22,11 @@ pub fn routes(readiness: Readiness) -> Router {
 async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
     let missing = readiness.missing();
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let missing: Vec<_> = missing.iter().map(|(what, why)| json!({"what": what, "why": why})).collect();
-    (status, Json(json!({"ready": missing.is_empty(), "missing": missing})))
+    let told = |list: Vec<(String, String)>| {
+        list.iter().map(|(what, why)| json!({"what": what, "why": why})).collect::<Vec<_>>()
+    };
+    let answer = json!({"ready": missing.is_empty(), "missing": told(missing), "notes": told(readiness.notes())});
+    (status, Json(answer))
 }
 
 /// Asks a process on this machine whether it is ready: for health checks in images that have no HTTP client.

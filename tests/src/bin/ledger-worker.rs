@@ -26,6 +26,8 @@ async fn main() -> anyhow::Result<()> {
     let (kept, abused) = (ledger.clone(), ledger);
     Worker::builder()
         .task("ledger", move |job: Job, _: Context| work(kept.clone(), job))
+        .task("patient", |_: Job, context: Context| until_asked(context, Err(Failure::retry("asked to stop"))))
+        .task("finisher", |_: Job, context: Context| until_asked(context, Ok(())))
         .task("poison", move |job: Job, _: Context| die(abused.clone(), job))
         .run()
         .await
@@ -42,6 +44,12 @@ async fn work(ledger: Arc<Ledger>, job: Job) -> Result<(), Failure> {
         return Err(Failure::retry("as was asked for"));
     }
     Ok(ledger.done(job.id.as_str(), job.attempt.get())?)
+}
+
+// Works until it is asked to stop, and then says this.
+async fn until_asked(context: Context, end: Result<(), Failure>) -> Result<(), Failure> {
+    context.stop.cancelled().await;
+    end
 }
 
 // Dies as by a crash in native code: nothing is cleaned up, nothing is said.
