@@ -156,11 +156,15 @@ rabbitmq_alive() {
   fi
 }
 
+rabbitmq_dead() { ! rabbitmq_alive "$1"; }
+
 # rabbitmq_signal DIR KILL|STOP|CONT: to the whole broker, wherever it runs.
 rabbitmq_signal() {
   rabbitmq_alive "$1" || return 0
   if [[ ! -f $1/rabbitmq.container ]]; then
     kill "-$2" "$(pid_of "$1/rabbitmq.pid")"
+    # A process that was killed is there for a moment more, and whoever starts it again within it would take it for alive.
+    [[ $2 != KILL ]] || wait_until 10 rabbitmq_dead "$1"
     return
   fi
   local container
