@@ -136,7 +136,8 @@ mod tests {
         for asset in ASSETS.iter().filter(|asset| asset.media_type().starts_with("text/javascript")) {
             let folder = Path::new(asset.path).parent().unwrap();
             for line in asset.body.lines() {
-                let Some((_, target)) = line.trim_end_matches("\";").split_once("from \"") else { continue };
+                let import = line.strip_suffix("\";").and_then(|line| line.split_once("from \""));
+                let Some((_, target)) = import else { continue };
                 let mut path = folder.to_owned();
                 for part in target.split('/') {
                     match part {
