@@ -17,6 +17,7 @@ use crate::{
     detector::Detector,
     figures::Sampler,
     keeper::Keeper,
+    letters::{Sweeper, desk::Desk},
     metrics::Metrics,
     projection::{Ledger, Probe, Projector},
     queues::Poller,
@@ -60,6 +61,7 @@ impl Duties {
         running.spawn(self.tap().run(stop.clone()));
         running.spawn(self.detector(&probe).run(stop.clone()));
         running.spawn(self.poller().run(stop.clone()));
+        running.spawn(self.sweeper(&probe).run(stop.clone()));
         running.spawn(self.sampler().run(stop.clone()));
         running.spawn(self.keeper(&probe).run(stop.clone()));
         running.close();
@@ -113,6 +115,19 @@ impl Duties {
             store: self.store.clone(),
             log: self.uplink.log.clone(),
             probe: probe.clone(),
+        }
+    }
+
+    fn sweeper(&self, probe: &Arc<Probe>) -> Sweeper {
+        Sweeper {
+            connector: self.connector.clone(),
+            topology: self.topology.clone(),
+            publisher: self.uplink.publisher.clone(),
+            log: self.uplink.log.clone(),
+            store: self.store.clone(),
+            desk: Desk::new(self.store.clone()),
+            probe: probe.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

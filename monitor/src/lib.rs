@@ -17,6 +17,7 @@ mod leader;
 mod detector;
 mod figures;
 mod keeper;
+mod letters;
 mod projection;
 mod queues;
 mod reaper;

@@ -29,6 +29,10 @@ pub struct Metrics {
     pub tapped: Counter,
     /// Foreign messages whose queue was gone.
     pub unrouted: Counter,
+    /// Dead letters put back into their queues.
+    pub replayed: Counter,
+    /// Dead letters thrown away.
+    pub discarded: Counter,
     /// What is wrong, by what it is.
     pub findings: Family<FindingLabel, Gauge>,
     /// Alerts that the webhook has taken.
@@ -81,6 +85,8 @@ impl Metrics {
             registry.register("monitor_reaped_tasks", "Tasks whose time in Redis was over", own.reaped.clone());
             registry.register("monitor_tapped", "Copies of foreign submissions taken in", own.tapped.clone());
             registry.register("monitor_unrouted", "Foreign messages whose queue was gone", own.unrouted.clone());
+            registry.register("dead_letters_replayed", "Dead letters put back", own.replayed.clone());
+            registry.register("dead_letters_discarded", "Dead letters thrown away", own.discarded.clone());
             registry.register("findings", "What is wrong", own.findings.clone());
             registry.register("monitor_alerts_sent", "Alerts that the webhook has taken", own.alerts_sent.clone());
             registry.register("monitor_alerts_dropped", "Alerts that were dropped", own.alerts_dropped.clone());

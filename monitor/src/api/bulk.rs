@@ -15,9 +15,12 @@ use warren_runtime::http::Problem;
 use super::{
     View,
     failure::Failure,
+    letter,
+    replay::as_it_is,
     steer::{cancelling, hastening},
     wish::{self, Wish},
 };
+use crate::letters::job::{Act, Target};
 
 const LARGEST: usize = 1_000;
 
@@ -44,6 +47,10 @@ pub enum BulkAction {
     Cancel,
     /// They shall not wait any longer.
     RunNow,
+    /// Their dead letters shall be replayed.
+    Retry,
+    /// Their dead letters shall be thrown away.
+    Discard,
 }
 
 /// What came of it.
@@ -53,6 +60,9 @@ pub struct BulkAnswer {
     pub accepted: Vec<String>,
     /// The others.
     pub refused: Vec<RefusedTask>,
+    /// What retry and discard make: see /api/jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
 
 /// A task for which the action makes no sense.
@@ -97,20 +107,11 @@ pub async fn bulk(
             Err(error) => answer.refused.push(RefusedTask { id, why: error.to_string() }),
         }
     }
-    let mut orders = Vec::new();
-    for (task, record) in view.records(tasks).await? {
-        match record
-            .ok_or_else(|| "nothing is known of it".to_owned())
-            .and_then(|record| order(action, &task, &record, &wish, &by).map_err(|refusal| refusal.to_string()))
-        {
-            Ok(order) => {
-                orders.push(order);
-                answer.accepted.push(task.to_string());
-            }
-            Err(why) => answer.refused.push(RefusedTask { id: task.to_string(), why }),
-        }
+    match action {
+        BulkAction::Cancel | BulkAction::RunNow => view.order_many(action, tasks, &wish, &by, &mut answer).await?,
+        BulkAction::Retry => view.undertake_many(as_it_is(), tasks, &wish, &by, &mut answer).await?,
+        BulkAction::Discard => view.undertake_many(Act::Discard, tasks, &wish, &by, &mut answer).await?,
     }
-    view.order(&orders).await?;
     Ok(Json(answer))
 }
 
@@ -118,10 +119,66 @@ fn order(action: BulkAction, task: &TaskId, record: &TaskRecord, wish: &Wish, by
     match action {
         BulkAction::Cancel => permit::cancel(record).map(|()| cancelling(task, record, wish, by)),
         BulkAction::RunNow => permit::run_now(record).map(|()| hastening(task, record, wish, by)),
+        BulkAction::Retry | BulkAction::Discard => unreachable!("these make a job"),
     }
 }
 
 impl View {
+    async fn order_many(
+        &self,
+        action: BulkAction,
+        tasks: Vec<TaskId>,
+        wish: &Wish,
+        by: &Operator,
+        answer: &mut BulkAnswer,
+    ) -> Result<(), Failure> {
+        let mut orders = Vec::new();
+        for (task, record) in self.records(tasks).await? {
+            match record
+                .ok_or_else(|| "nothing is known of it".to_owned())
+                .and_then(|record| order(action, &task, &record, wish, by).map_err(|refusal| refusal.to_string()))
+            {
+                Ok(order) => {
+                    orders.push(order);
+                    answer.accepted.push(task.to_string());
+                }
+                Err(why) => answer.refused.push(RefusedTask { id: task.to_string(), why }),
+            }
+        }
+        self.order(&orders).await
+    }
+
+    // One job for all of them.
+    async fn undertake_many(
+        &self,
+        act: Act,
+        tasks: Vec<TaskId>,
+        wish: &Wish,
+        by: &Operator,
+        answer: &mut BulkAnswer,
+    ) -> Result<(), Failure> {
+        let mut letters = Vec::new();
+        for (task, record) in self.records(tasks).await? {
+            match record.map(|record| letter::dead(task.clone(), record)) {
+                Some(Ok((task, queue, _))) => {
+                    answer.accepted.push(task.to_string());
+                    letters.push((task, queue));
+                }
+                Some(Err(error)) => answer.refused.push(RefusedTask { id: task.to_string(), why: error.to_string() }),
+                None => {
+                    let why = "nothing is known of it".to_owned();
+                    answer.refused.push(RefusedTask { id: task.to_string(), why });
+                }
+            }
+        }
+        if !letters.is_empty() {
+            let target = Target::Tasks(letters.len());
+            let (_, Json(undertaken)) = self.undertake(act, target, letters, wish, by).await?;
+            answer.job = Some(undertaken.job);
+        }
+        Ok(())
+    }
+
     async fn records(&self, tasks: Vec<TaskId>) -> Result<Vec<(TaskId, Option<TaskRecord>)>, Failure> {
         if tasks.is_empty() {
             return Ok(Vec::new());

@@ -10,12 +10,15 @@ mod failure;
 pub(crate) mod filter;
 mod findings;
 mod groups;
+mod jobs;
+mod letter;
 mod live;
 mod order;
 mod overview;
 pub(crate) mod position;
 mod queues;
 mod rates;
+mod replay;
 mod scan;
 mod series;
 mod steer;
@@ -31,6 +34,7 @@ use std::time::Duration;
 
 use axum::{
     Json, Router,
+    extract::DefaultBodyLimit,
     http::StatusCode,
     routing::{get, post},
 };
@@ -42,7 +46,10 @@ pub use findings::FindingView;
 pub use live::{Listening, Live};
 pub use time::Time;
 
-use crate::config::Config;
+use crate::{config::Config, letters::desk::Desk};
+
+// The largest payload, in base64, with room for headers.
+const LARGEST_EDIT: usize = 24 << 20;
 
 /// Where orders go; cheap to clone.
 #[derive(Debug, Clone)]
@@ -61,13 +68,15 @@ pub struct View {
     process: String,
     lost_after: Duration,
     steering: Steering,
+    desk: Desk,
 }
 
 impl View {
     /// For the process of this name.
     pub fn new(config: &Config, process: &str, store: Store, steering: Steering) -> Self {
         let Config { namespace, lost_after, .. } = config;
-        Self { store, namespace: namespace.clone(), process: process.to_owned(), lost_after: *lost_after, steering }
+        let (namespace, process, desk) = (namespace.clone(), process.to_owned(), Desk::new(store.clone()));
+        Self { store, namespace, process, lost_after: *lost_after, steering, desk }
     }
 }
 
@@ -98,6 +107,15 @@ impl View {
         steer::drain,
         steer::resume_worker,
         waiting::waiting,
+        letter::letter,
+        replay::replay,
+        replay::discard,
+        replay::retry,
+        replay::replay_group,
+        replay::discard_group,
+        jobs::jobs,
+        jobs::stop,
+        jobs::go_on,
     )
 )]
 struct Description;
@@ -126,6 +144,15 @@ pub fn routes(view: View, listening: Listening) -> Router {
         .route("/api/queues/{queue}/resume", post(steer::resume))
         .route("/api/workers/{id}/drain", post(steer::drain))
         .route("/api/workers/{id}/resume", post(steer::resume_worker))
+        .route("/api/dead/{id}", get(letter::letter))
+        .route("/api/dead/{id}/replay", post(replay::replay).layer(DefaultBodyLimit::max(LARGEST_EDIT)))
+        .route("/api/dead/{id}/discard", post(replay::discard))
+        .route("/api/dead/groups/{fingerprint}/replay", post(replay::replay_group))
+        .route("/api/dead/groups/{fingerprint}/discard", post(replay::discard_group))
+        .route("/api/tasks/{id}/retry", post(replay::retry))
+        .route("/api/jobs", get(jobs::jobs))
+        .route("/api/jobs/{id}/stop", post(jobs::stop))
+        .route("/api/jobs/{id}/continue", post(jobs::go_on))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is done by another method: see /api/openapi.json")
         })

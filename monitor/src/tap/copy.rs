@@ -75,13 +75,8 @@ fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp, preview_by
 
 // It lies among the dead letters already, and no worker will see it: what can be read of it is shown.
 fn burial(delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Meaning {
-    let (reason, error) = match last_death(delivery).as_deref() {
-        Some("expired") => (Reason::Expired, "it was not started within its time".to_owned()),
-        // We set no such limits; an operator's policy may.
-        Some(limit @ ("maxlen" | "delivery_limit")) => {
-            (Reason::Permanent, format!("the broker put it aside by a limit of its own: {limit}"))
-        }
-        _ => return Meaning::Nothing("the broker did not put it aside"),
+    let Some((reason, error)) = death(delivery) else {
+        return Meaning::Nothing("the broker did not put it aside");
     };
     let incoming = incoming(delivery);
     let priority = incoming.priority.unwrap_or_default().into();
@@ -98,6 +93,18 @@ fn burial(delivery: &Delivery, queue: &QueueName, now: Timestamp) -> Meaning {
         reason,
         error,
     })))
+}
+
+/// Why the broker itself put a message aside, if it did.
+pub fn death(delivery: &Delivery) -> Option<(Reason, String)> {
+    match last_death(delivery)?.as_str() {
+        "expired" => Some((Reason::Expired, "it was not started within its time".to_owned())),
+        // We set no such limits; an operator's policy may.
+        limit @ ("maxlen" | "delivery_limit") => {
+            Some((Reason::Permanent, format!("the broker put it aside by a limit of its own: {limit}")))
+        }
+        _ => None,
+    }
 }
 
 // The latest death is the first of the list (RabbitMQ documentation, "Dead Letter Exchanges").

@@ -42,7 +42,11 @@ impl Outgoing {
 
 /// What a delivery says of itself.
 pub fn incoming(delivery: &Delivery) -> Incoming {
-    let properties = &delivery.properties;
+    said_by(&delivery.properties)
+}
+
+/// What a message's properties say.
+pub fn said_by(properties: &BasicProperties) -> Incoming {
     Incoming {
         kind: properties.kind().as_ref().map(|kind| kind.as_str().to_owned()),
         message_id: properties.message_id().as_ref().map(|id| id.as_str().to_owned()),
@@ -167,6 +171,19 @@ impl Copy {
     pub fn id(mut self, id: &str) -> Self {
         self.properties = self.properties.with_message_id(id.into());
         self
+    }
+
+    /// Sets any header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: AMQPValue) -> Self {
+        self.headers.insert(name.into(), value);
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(self, body: Vec<u8>) -> Self {
+        Self { body, ..self }
     }
 
     /// Sets the kind.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_core::{Fingerprint, QueueName, Span, TaskId, command::Target};
+use warren_core::{Fingerprint, OrderId, QueueName, Span, TaskId, command::Target};
 
 /// The keys of one pool.
 #[derive(Debug, Clone)]
@@ -39,6 +39,46 @@ impl Keys {
     /// Sorted set: the dead letters of a fingerprint, by the time since which they are dead.
     pub fn group(&self, fingerprint: Fingerprint) -> String {
         self.with(&format!("group:{fingerprint}"))
+    }
+
+    /// Hash: what is to be done with dead letters, as JSON, by job.
+    pub fn jobs(&self) -> String {
+        self.with("jobs")
+    }
+
+    /// Set: the jobs that are not over.
+    pub fn open_jobs(&self) -> String {
+        self.with("jobs:open")
+    }
+
+    /// Hash: words to jobs, which the leader has not taken up yet.
+    pub fn words(&self) -> String {
+        self.with("jobs:words")
+    }
+
+    /// Hash: how far a job has come.
+    pub fn job(&self, job: &OrderId) -> String {
+        self.with(&format!("job:{job}"))
+    }
+
+    /// Set: the tasks that a job names and has not found yet.
+    pub fn job_tasks(&self, job: &OrderId) -> String {
+        self.with(&format!("job:{job}:tasks"))
+    }
+
+    /// Hash: dead letters that are being dealt with, as JSON, by task.
+    pub fn replays(&self) -> String {
+        self.with("replays")
+    }
+
+    /// List: questions about dead letters, as JSON, for the leader.
+    pub fn questions(&self) -> String {
+        self.with("questions")
+    }
+
+    /// String with an expiry: the answer to a question.
+    pub fn answer(&self, question: &str) -> String {
+        self.with(&format!("answer:{question}"))
     }
 
     /// Hash: how many tasks lie on each shelf, by `queue/state/kinds`.
