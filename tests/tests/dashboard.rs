@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 use warren_core::TaskState;
-use warren_tests::{Broker, Browser, Pool, broker::message, pool::Service};
+use warren_tests::{Broker, Browser, Pool, broker::message, http, pool::Service, until};
 
 const WORKER: &str = "slots = 2";
 
+// By the door for foreign clients: the monitor hears of such a task before a worker takes it.
 async fn publish(pool: &Pool, broker: &Broker, kind: &str, id: &str, payload: &Value) {
-    broker.publish("", &pool.queue(), message(kind, id), payload.to_string().as_bytes()).await;
+    broker.publish(&pool.names().tasks(), "default", message(kind, id), payload.to_string().as_bytes()).await;
 }
 
 // A browser before a pool: the page is open when this returns.
@@ -71,4 +72,65 @@ async fn what_a_list_is_narrowed_to_is_in_the_address() {
     is_content(&browser).await;
     browser.fill("Priority", "10").await;
     browser.sees("priority: ").await;
+}
+
+#[tokio::test]
+async fn an_operator_cancels_a_task_and_pauses_a_queue_from_the_page() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let (_worker, monitor) = (pool.worker(WORKER).await, pool.monitor().await);
+    publish(&pool, &broker, "sleep", "endless", &json!({"ms": 3_600_000})).await;
+    monitor.task("endless", TaskState::Running).await;
+    let browser = open(&monitor, "#/tasks/endless").await;
+    browser.sees("running").await;
+    browser.click("Cancel").await;
+    browser.sees("Cancel this task?").await;
+    browser.fill("Reason", "nobody waits for it").await;
+    monitor.task("endless", TaskState::Cancelled).await;
+    browser.sees("cancelled").await;
+
+    browser.press("gq").await;
+    browser.click("Pause").await;
+    browser.click("Pause the queue").await;
+    let paused = async |wanted: bool| {
+        until(&format!("paused: {wanted}"), warren_tests::pool::PATIENCE, async || {
+            let queues = monitor.get("/api/queues").await?;
+            let paused = &queues["queues"][0]["paused"];
+            if paused.is_object() == wanted { Ok(()) } else { Err(queues.to_string()) }
+        })
+        .await;
+    };
+    paused(true).await;
+    publish(&pool, &broker, "echo", "held", &json!({})).await;
+    monitor.task("held", TaskState::Queued).await;
+    browser.open(&format!("{}/#/tasks/held", monitor.url)).await;
+    browser.sees("Why is it waiting?").await;
+    browser.sees("paused").await;
+    browser.open(&format!("{}/#/queues", monitor.url)).await;
+    browser.click("Resume").await;
+    browser.click("Resume the queue").await;
+    paused(false).await;
+    monitor.task("held", TaskState::Succeeded).await;
+
+    browser.press("ga").await;
+    browser.sees("nobody waits for it").await;
+    is_content(&browser).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_with_the_token_acts_under_the_name_given() {
+    let pool = Pool::new();
+    let _worker = pool.worker(WORKER).await;
+    let monitor = pool.start("warren-monitor", &[], &[("WARREN_HTTP__TOKEN", "s3cret".to_owned())]).await;
+    let refused = http::client().get(&monitor.url).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/#/queues", monitor.url.replace("//", "//ann:s3cret@"))).await;
+    browser.click("Pause").await;
+    browser.click("Pause the queue").await;
+    browser.click("Resume").await;
+    browser.click("Resume the queue").await;
+    browser.click("Audit trail").await;
+    browser.sees("ann").await;
+    is_content(&browser).await;
 }

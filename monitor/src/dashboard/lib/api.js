@@ -1,5 +1,8 @@
 // The monitor's API. Paths are relative, so that the page works behind a proxy that puts it into a folder.
 
+/** The whole address of a path. Without the name and password that may be in the page's own: a browser refuses such. */
+export const address = path => new URL(path, location.origin + location.pathname).href;
+
 /** What the monitor said no to, in its own words. */
 export class Problem extends Error {
   constructor(status, detail, field) {
@@ -41,7 +44,7 @@ export function post(path, body) {
 async function request(path, options) {
   let answer;
   try {
-    answer = await fetch(path, { cache: "no-store", ...options });
+    answer = await fetch(address(path), { cache: "no-store", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(

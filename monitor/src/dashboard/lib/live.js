@@ -1,5 +1,5 @@
 // The overview as the monitor sends it, and whether it still does. A view is told of each new one and looks again.
-import { get } from "./api.js";
+import { address, get } from "./api.js";
 import * as clock from "./clock.js";
 
 // An overview comes every second where anything moves. After such a silence we ask: a connection can be dead without a word.
@@ -30,7 +30,7 @@ export function start(told) {
 
 function open() {
   source?.close();
-  source = new EventSource("api/live");
+  source = new EventSource(address("api/live"));
   source.addEventListener("open", () => (streams = true));
   source.addEventListener("overview", event => hear(JSON.parse(event.data)));
   source.addEventListener("problem", event => trouble(JSON.parse(event.data).detail));
