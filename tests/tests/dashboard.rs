@@ -2,7 +2,13 @@
 
 use serde_json::{Value, json};
 use warren_core::TaskState;
-use warren_tests::{Broker, Browser, Pool, broker::message, http, pool::Service, until};
+use warren_tests::{
+    Broker, Browser, Pool,
+    broker::{headers, message},
+    http,
+    pool::Service,
+    until,
+};
 
 const WORKER: &str = "slots = 2";
 
@@ -113,6 +119,80 @@ async fn an_operator_cancels_a_task_and_pauses_a_queue_from_the_page() {
 
     browser.press("ga").await;
     browser.sees("nobody waits for it").await;
+    is_content(&browser).await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_looked_at_changed_and_replayed_from_the_page() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let script = pool.file("picky.sh", "grep -q good || { echo 'this is bad' >&2; exit 65; }");
+    let handler = format!("[handlers.picky]\ntype = 'command'\ncommand = ['sh', '{script}']\n");
+    let (_worker, monitor) = (pool.worker(&handler).await, pool.monitor().await);
+    publish(&pool, &broker, "picky", "spoilt", &json!({"fruit": "bad"})).await;
+    monitor.task("spoilt", TaskState::Dead).await;
+
+    let browser = open(&monitor, "#/dead").await;
+    browser.sees("this is bad").await;
+    browser.click("a sample").await;
+    browser.sees("\"fruit\": \"bad\"").await;
+    browser.click("Edit").await;
+    let edit = "const area = document.querySelector('textarea'); area.value = '{\"fruit\": \"good\"}'; \
+                area.dispatchEvent(new Event('input'))";
+    browser.script(edit, &[]).await;
+    browser.click("Replay changed…").await;
+    browser.click("Replay the letter").await;
+    let task = monitor.task("spoilt", TaskState::Succeeded).await;
+    assert_eq!(task["attempts"].as_array().unwrap().len(), 2, "{task}");
+    browser.sees("Attempt 2").await;
+    is_content(&browser).await;
+}
+
+#[tokio::test]
+async fn a_phone_shows_every_view_without_scrolling_sideways_and_nothing_written_by_others_becomes_markup() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let hostile = "<img/src=x/onerror=\"window.caught=true\"><script>window.caught=true</script>";
+    let script = pool.file("hostile.sh", &format!("echo '{hostile}' >&2; exit 65"));
+    let handler = format!("[handlers.hostile]\ntype = 'command'\ncommand = ['sh', '{script}']\n");
+    let (_worker, monitor) = (pool.worker(&handler).await, pool.monitor().await);
+    let properties =
+        message("hostile", hostile).with_headers(headers(&[("note", json!(hostile))])).with_app_id(hostile.into());
+    broker
+        .publish(
+            "",
+            &pool.queue(),
+            properties,
+            json!({ "long": "x".repeat(300), "text": hostile }).to_string().as_bytes(),
+        )
+        .await;
+    monitor.count(TaskState::Dead, 1).await;
+
+    let browser = open(&monitor, "#/").await;
+    browser.resize(360, 740).await;
+    let id = browser.script("return encodeURIComponent(arguments[0])", &[json!(hostile)]).await;
+    let id = id.as_str().unwrap();
+    for view in [
+        "#/",
+        "#/queues",
+        "#/queues/default",
+        "#/workers",
+        "#/tasks",
+        &format!("#/tasks/{id}"),
+        "#/dead",
+        &format!("#/dead/{id}"),
+        "#/audit",
+    ] {
+        browser.open(&format!("{}/{view}", monitor.url)).await;
+        until(&format!("{view} is shown"), warren_tests::pool::PATIENCE, async || {
+            let seen = browser
+                .script("return document.querySelector('main > .view') ? '' : document.body.innerText", &[])
+                .await;
+            if seen == "" { Ok(()) } else { Err(seen.to_string()) }
+        })
+        .await;
+        let wider = browser.script("return document.documentElement.scrollWidth - innerWidth", &[]).await;
+        assert!(wider.as_i64().unwrap() <= 0, "{view} is {wider} pixels too wide");
+    }
+    assert_eq!(browser.script("return window.caught ?? null", &[]).await, Value::Null);
     is_content(&browser).await;
 }
 
