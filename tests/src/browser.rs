@@ -4,11 +4,13 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 use crate::{http, until};
@@ -26,13 +28,19 @@ const CONTROL_A: &str = "\u{E009}a\u{E009}";
 pub struct Browser {
     driver: Child,
     session: String,
+    folder: PathBuf,
     client: reqwest::Client,
 }
 
 impl Browser {
     /// Starts one.
     pub async fn start() -> Self {
+        let folder = std::env::temp_dir().join(format!("warren-browser-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&folder).expect("a folder for the browser's files");
         let mut command = Command::new("chromedriver");
+        command.env("TMPDIR", &folder);
+        // A group of its own, so that nothing that Chromium starts can be left behind.
+        command.process_group(0);
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = command.spawn().expect("chromedriver is installed: run the tests with scripts/test");
         let printed = BufReader::new(driver.stdout.take().expect("its output is ours"));
@@ -40,7 +48,7 @@ impl Browser {
             line.split_once("started successfully on port ").map(|(_, port)| port.trim_end_matches('.').to_owned())
         });
         let address = format!("http://127.0.0.1:{}/session", port.expect("chromedriver says where it listens"));
-        let mut browser = Self { driver, session: address.clone(), client: http::client() };
+        let mut browser = Self { driver, session: address.clone(), folder, client: http::client() };
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -163,14 +171,12 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Asked to end, the driver ends its browsers; killed, it would leave them behind.
-        let pid = i32::try_from(self.driver.id()).ok().and_then(Pid::from_raw);
-        let asked = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
-        let begun = Instant::now();
-        while asked && begun.elapsed() < Duration::from_secs(5) && matches!(self.driver.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(20));
+        // The driver ends its browsers only when it is asked by HTTP, and who is dropped cannot wait for an answer.
+        let group = i32::try_from(self.driver.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        if let Err(error) = kill_process_group(group, Signal::KILL) {
+            eprintln!("the processes of a browser stay behind: {error}");
         }
-        drop(self.driver.kill());
         drop(self.driver.wait());
+        drop(std::fs::remove_dir_all(&self.folder));
     }
 }
