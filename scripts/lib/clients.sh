@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the tests use beside the servers: amqp-publish, pika in a venv of its own, amqplib in a node_modules of its
-# own, and a library that shows a process another time. Needs common.sh and packages.sh.
+# What the tests use beside the servers: amqp-publish, pika and schemathesis in a venv of their own, amqplib in a
+# node_modules of its own, and a library that shows a process another time. Needs common.sh and packages.sh.
 
 CLIENTS=${CARGO_TARGET_DIR:-$ROOT/target}/test-clients
 

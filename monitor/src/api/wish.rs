@@ -37,6 +37,10 @@ impl Wish {
 
 /// Reads a body of JSON; the problem names the field, where there is one.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Problem> {
+    // Serde takes an array for a structure, field by field, which nobody means.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::field("body", "expected an object, got an array"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let (read, path) = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(read) => (deserializer.end().map(|()| read), String::new()),
@@ -80,9 +84,13 @@ mod tests {
             assert_eq!(read(nothing).unwrap().reason, None, "{nothing}");
         }
         assert_eq!(read(r#"{"reason":" too late "}"#).unwrap().reason.as_deref(), Some("too late"));
-        for (body, status, field) in
-            [("{", 400, None), ("[]x", 400, None), ("7", 422, Some("body")), (r#"{"reson":"x"}"#, 422, Some("reson"))]
-        {
+        for (body, status, field) in [
+            ("{", 400, None),
+            ("{}x", 400, None),
+            ("[null]", 422, Some("body")),
+            ("7", 422, Some("body")),
+            (r#"{"reson":"x"}"#, 422, Some("reson")),
+        ] {
             let problem = read(body).unwrap_err();
             assert_eq!((problem.status, problem.field.as_deref()), (status, field), "{body}: {problem:?}");
         }

@@ -41,9 +41,10 @@ impl Guard {
 
     /// Stands before these routes, and keeps other sites from acting through somebody's browser.
     pub fn before(&self, routes: Router) -> Router {
+        // The last is the outermost: who shows no token learns nothing, not even what else is wrong.
         routes
-            .layer(middleware::from_fn_with_state(self.clone(), check))
             .layer(middleware::from_fn(site::keep_out_foreign_pages))
+            .layer(middleware::from_fn_with_state(self.clone(), check))
     }
 
     // Whom the request comes from, if it is let in.
