@@ -29,7 +29,7 @@ enum Command {
     /// Asks the monitor on this machine whether it is ready.
     Health,
     #[command(flatten)]
-    Ask(cli::Question),
+    Ask(Box<cli::Question>),
 }
 
 fn main() -> ExitCode {

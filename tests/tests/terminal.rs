@@ -4,6 +4,7 @@ use std::process::{Command, Output, Stdio};
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use warren_core::TaskState;
 use warren_tests::{
     Broker, Pool,
@@ -110,6 +111,7 @@ async fn everything_can_be_looked_at() {
     assert_snapshot!("task_broken", scene.shown(&["task", "broken"]));
     assert_snapshot!("task_running", scene.shown(&["task", "busy"]));
     assert_snapshot!("dead", scene.shown(&["dead"]));
+    assert_snapshot!("dead_groups", scene.shown(&["dead", "groups"]));
 
     // What the machine is like comes into these: only what it does not touch is looked at.
     let workers = scene.shown(&["workers", "--running"]);
@@ -129,6 +131,7 @@ async fn scripts_get_the_documents_of_the_api() {
         (&["tasks", "--state", "queued"], "/tasks/0/id", json!("waiting")),
         (&["task", "done"], "/result", json!({"x": 1})),
         (&["dead", "--kind", "fail"], "/dead/0/id", json!("broken")),
+        (&["dead", "groups"], "/groups/0/sample", json!("broken")),
     ] {
         let document = scene.json(arguments);
         assert_eq!(document.pointer(place), Some(&expected), "{arguments:?}: {document}");
@@ -180,7 +183,7 @@ async fn exit_codes_tell_what_is_wrong_and_the_message_what_to_do() {
         (&["tasks", "--limit", "0"], "--limit"),
         (&["tasks", "--cursor", "x"], "cursor"),
         (&["task", "two words"], "<ID>"),
-        (&["tasks", "--user", "a:b", "--token-file", "/dev/null"], "--user"),
+        (&["tasks", "--user", "a:b"], "--user"),
         (&["tasks", "--url", "ftp://here"], "--url"),
         (&["dance"], "dance"),
     ] {
@@ -209,4 +212,116 @@ async fn a_token_is_taken_from_a_file_or_a_variable() {
     let file = pool.file("token", "s3cret\n");
     let from_file = run(&monitor.url, &["queues", "--token-file", &file], &[]);
     assert!(from_file.status.success(), "{from_file:?}");
+}
+
+#[tokio::test]
+async fn what_is_done_is_confirmed_recorded_and_asked_for_where_it_is_dangerous() {
+    let scene = Scene::new().await;
+    let ann = |arguments: &[&str]| scene.run(&[arguments, &["--user", "ann"]].concat());
+    let done = |arguments: &[&str]| {
+        let output = ann(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+
+    assert!(done(&["pause", "default", "--reason", "the mail server is down"]).contains("pause default"));
+    let paused = until("the pause is shown", PATIENCE, async || {
+        let shown = scene.shown(&["queues"]);
+        if shown.contains("paused") { Ok(shown) } else { Err(shown) }
+    })
+    .await;
+    assert!(paused.contains("paused by ann TIME ago: the mail server is down"), "{paused}");
+    let again = ann(&["pause", "default"]);
+    assert_eq!(again.status.code(), Some(1), "what makes no sense is refused: {again:?}");
+    done(&["resume", "default"]);
+    done(&["drain", &scene.worker_id]);
+    done(&["resume", "--worker", &scene.worker_id]);
+    done(&["run-now", "later"]);
+
+    // Several at once want a word that nobody can give here.
+    let many = ann(&["cancel", "waiting", "busy"]);
+    assert_eq!((many.status.code(), error(&many).contains("--yes")), (Some(2), true), "{many:?}");
+    let some = ann(&["cancel", "--yes", "waiting", "done", "nobody"]);
+    assert_eq!(some.status.code(), Some(1), "{some:?}");
+    let told = String::from_utf8_lossy(&some.stdout).into_owned();
+    assert!(told.contains("1 accepted, 2 refused") && told.contains("nobody  refused: "), "{told}");
+    let unknown = ann(&["cancel", "nobody"]);
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+
+    let actions = scene.json(&["actions"]);
+    let recorded: Vec<_> = actions["actions"].as_array().expect("a list").iter().rev().collect();
+    let whats: Vec<_> = recorded.iter().map(|action| action["what"].as_str().expect("text")).collect();
+    assert_eq!(whats, ["pause", "resume", "drain", "resume_worker", "run_now", "cancel"], "{actions}");
+    assert!(recorded.iter().all(|action| action["by"] == "ann"), "{actions}");
+    assert!(scene.shown(&["actions"]).contains("ann pause default the mail server is down"));
+}
+
+/// `warren-monitor top` in a terminal of its own, which util-linux' script makes.
+struct Top {
+    child: tokio::process::Child,
+    seen: String,
+}
+
+impl Top {
+    fn start(monitor: &Service) -> Self {
+        let line =
+            format!("stty rows 30 cols 110; {} top; echo ended $?; stty -a", path_of("warren-monitor").display());
+        let mut command = tokio::process::Command::new("script");
+        command
+            .args(["-qec", &line, "/dev/null"])
+            .env("WARREN_MONITOR_URL", &monitor.url)
+            .env("TERM", "xterm-256color");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        Self { child: command.spawn().expect("script is part of every Debian"), seen: String::new() }
+    }
+
+    async fn press(&mut self, keys: &str) {
+        self.child.stdin.as_mut().expect("a pipe").write_all(keys.as_bytes()).await.expect("the terminal takes keys");
+    }
+
+    /// Reads until the screen has been sent this text, or everything.
+    async fn read_until(&mut self, text: Option<&str>) {
+        let reading = async {
+            let output = self.child.stdout.as_mut().expect("a pipe");
+            let mut bytes = vec![0; 4096];
+            while text.is_none_or(|text| !self.seen.contains(text)) {
+                match output.read(&mut bytes).await.expect("the terminal can be read") {
+                    0 => break,
+                    read => self.seen.push_str(&String::from_utf8_lossy(&bytes[..read])),
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, reading).await;
+        assert!(in_time.is_ok(), "{text:?} was not shown: {:?}", self.seen);
+    }
+}
+
+#[tokio::test]
+async fn top_shows_the_pool_as_it_changes_and_gives_the_terminal_back() {
+    let scene = Scene::new().await;
+    let mut top = Top::start(&scene.monitor);
+    top.read_until(Some("default")).await;
+    assert!(top.seen.contains("\u{1b}[?1049h"), "a screen of its own: {:?}", top.seen);
+    top.press("3").await;
+    top.read_until(Some("busy")).await;
+    // What happens is shown without a key: the task ends, and nothing runs any more.
+    scene.pool.open_gate();
+    top.read_until(Some("nothing")).await;
+    top.press("q").await;
+    top.read_until(None).await;
+    let (_, after) = top.seen.rsplit_once("\u{1b}[?1049l").expect("the screen of before comes back");
+    assert!(after.contains("ended 0") && after.contains(" icanon") && after.contains(" echo "), "{after:?}");
+    assert!(top.seen.contains("\u{1b}[?25h"), "the cursor comes back: {:?}", top.seen);
+}
+
+#[tokio::test]
+async fn top_wants_a_terminal_and_a_monitor() {
+    let pool = Pool::new();
+    let monitor = pool.monitor().await;
+    let piped = run(&monitor.url, &["top"], &[]);
+    assert_eq!(piped.status.code(), Some(2), "{piped:?}");
+    assert!(error(&piped).contains("terminal") && piped.stdout.is_empty(), "{piped:?}");
+    let mut away = Top::start(&Service { process: monitor.process, url: "http://127.0.0.1:1".to_owned() });
+    away.read_until(None).await;
+    assert!(away.seen.contains("ended 3") && !away.seen.contains("1049h"), "{:?}", away.seen);
 }

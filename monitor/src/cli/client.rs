@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use warren_runtime::{config::Secret, terminal::clean};
 
 // Longer than any answer takes: the monitor itself waits for its Redis for less.
@@ -15,8 +16,8 @@ const TO_CONNECT: Duration = Duration::from_secs(5);
 pub struct Login {
     /// The name under which it goes into the audit trail.
     pub name: String,
-    /// The token of the monitor.
-    pub token: Secret,
+    /// The token of the monitor, where it wants one.
+    pub token: Option<Secret>,
 }
 
 /// Asks one monitor; cheap to clone.
@@ -24,7 +25,7 @@ pub struct Login {
 pub struct Client {
     http: reqwest::Client,
     url: Url,
-    login: Option<Login>,
+    login: Login,
 }
 
 /// Why there is no answer.
@@ -77,7 +78,7 @@ pub struct Answer {
 
 impl Client {
     /// Asks the monitor at this address.
-    pub fn new(url: Url, login: Option<Login>) -> Result<Self, reqwest::Error> {
+    pub fn new(url: Url, login: Login) -> Result<Self, reqwest::Error> {
         let mut builder = reqwest::Client::builder().timeout(PATIENCE).connect_timeout(TO_CONNECT);
         // A proxy cannot reach this machine's loopback.
         if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
@@ -99,7 +100,12 @@ impl Client {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
-        self.send(Method::GET, url).await
+        self.send(Method::GET, url, None).await
+    }
+
+    /// POST, with a JSON body.
+    pub async fn post(&self, path: &[&str], body: &Value) -> Result<Answer, Error> {
+        self.send(Method::POST, self.at(path), Some(body)).await
     }
 
     // Each part is escaped: an id may hold a slash.
@@ -109,10 +115,11 @@ impl Client {
         url
     }
 
-    async fn send(&self, method: Method, url: Url) -> Result<Answer, Error> {
-        let mut request = self.http.request(method, url.clone());
-        if let Some(login) = &self.login {
-            request = request.basic_auth(&login.name, Some(login.token.expose()));
+    async fn send(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Answer, Error> {
+        let token = self.login.token.as_ref().map(Secret::expose).unwrap_or_default();
+        let mut request = self.http.request(method, url.clone()).basic_auth(&self.login.name, Some(token));
+        if let Some(body) = body {
+            request = request.json(body);
         }
         let unreachable =
             |source: reqwest::Error| Error::Unreachable { url: self.url.clone(), source: source.without_url() };

@@ -23,7 +23,7 @@ pub struct Connection {
     #[arg(help = "A file that holds the monitor's token [default: http.token, WARREN_HTTP__TOKEN]")]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The name that goes into the audit trail, where there is a token [default: your login name]
+    /// The name that goes into the audit trail [default: your login name]
     #[arg(long, value_name = "NAME", env = "WARREN_MONITOR_USER")]
     user: Option<String>,
 }
@@ -44,10 +44,7 @@ impl Connection {
             Some(path) => Some(Secret::from_file(path).context("--token-file")?),
             None => config.http.secret().context("http.token_file")?,
         };
-        let login = match token {
-            Some(token) => Some(Login { name: name(self.user)?, token }),
-            None => None,
-        };
+        let login = Login { name: name(self.user)?, token };
         Client::new(url, login).context("cannot make an HTTP client")
     }
 }

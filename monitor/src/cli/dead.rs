@@ -1,5 +1,6 @@
 //! `warren-monitor dead`: the dead letters, one by one or in groups of the same sort.
 
+use clap::Subcommand;
 use serde::Deserialize;
 use warren_core::Timestamp;
 use warren_monitor::config::Config;
@@ -11,7 +12,9 @@ use warren_runtime::{
 use super::{
     Failure,
     connection::Connection,
+    groups,
     help::help,
+    letter,
     moment::Moment,
     output::{Format, Page},
     paging::List,
@@ -22,14 +25,26 @@ use super::{
 const LIST: List = List { path: &["api", "dead"], name: "dead" };
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = help!("  warren-monitor dead --kind send-mail --since 1d"))]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = help!("  warren-monitor dead --kind send-mail --since 1d\n  warren-monitor dead groups\n  warren-monitor dead show 0193a5c2-…"))]
 pub struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// Other ways to look at dead letters.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// The dead letters by what they have in common, most numerous first.
+    Groups(groups::Args),
+    /// One letter as it lies in its queue: properties, headers and payload.
+    Show(letter::Args),
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +69,11 @@ struct Replayed {
 }
 
 pub async fn run(args: Args, config: &Config) -> Result<(), Failure> {
+    match args.other {
+        None => {}
+        Some(Other::Groups(args)) => return groups::run(args, config).await,
+        Some(Other::Show(args)) => return letter::run(args, config).await,
+    }
     let client = args.connection.client(config)?;
     let found = LIST.fetch(&client, args.filter.parameters(), args.filter.limit, args.filter.cursor).await?;
     if args.format.passes_on_value(&found.document())? {

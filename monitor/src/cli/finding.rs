@@ -15,13 +15,18 @@ pub struct Finding {
     pub sort: String,
     /// When it was first seen.
     pub since: Option<Moment>,
+    #[serde(default)]
+    text: Option<String>,
     #[serde(flatten)]
     evidence: Map<String, Value>,
 }
 
 impl Finding {
-    /// Its evidence on one line.
+    /// Its evidence on one line: in the monitor's words where it has any.
     pub fn evidence(&self) -> String {
+        if let Some(text) = &self.text {
+            return text.clone();
+        }
         let known = self.evidence.iter().filter_map(|(name, value)| Some(format!("{name} {}", shown(value)?)));
         known.collect::<Vec<_>>().join(", ")
     }

@@ -4,6 +4,7 @@
 
 // How a command speaks with the monitor, and with whoever called it.
 mod client;
+mod confirm;
 mod connection;
 mod finding;
 mod help;
@@ -12,14 +13,25 @@ mod output;
 mod paging;
 mod tones;
 mod when;
+mod wish;
 
 // What can be looked at.
+mod actions;
 mod dead;
+mod groups;
+mod jobs;
+mod letter;
 mod overview;
 mod queues;
 mod task;
 mod tasks;
+mod top;
+mod why;
 mod workers;
+
+// What can be done.
+mod replay;
+mod steer;
 
 use std::process::ExitCode;
 
@@ -39,8 +51,30 @@ pub enum Question {
     Tasks(Box<tasks::Args>),
     /// One task, with the timeline of its attempts.
     Task(task::Args),
-    /// The dead letters.
+    /// Why a task does not run, and when it will.
+    Why(why::Args),
+    /// The dead letters, one by one or in groups.
     Dead(Box<dead::Args>),
+    /// A live view of the pool.
+    Top(top::Args),
+    /// Stop tasks: what waits will not start, what runs is asked to end and then made to.
+    Cancel(steer::CancelArgs),
+    /// Let delayed tasks start without waiting any longer.
+    RunNow(steer::RunNowArgs),
+    /// Put dead letters back on their queue.
+    Retry(replay::RetryArgs),
+    /// Throw dead letters away.
+    Discard(replay::DiscardArgs),
+    /// Keep every worker from taking tasks of a queue. What runs goes on.
+    Pause(steer::PauseArgs),
+    /// Let workers take tasks of a queue again, or a worker that was told to drain.
+    Resume(steer::ResumeArgs),
+    /// Let a worker finish what it runs and take nothing more.
+    Drain(steer::DrainArgs),
+    /// Who did what.
+    Actions(actions::Args),
+    /// Replays of many dead letters, and how far they are.
+    Jobs(jobs::Args),
 }
 
 /// Why a command did not do what it was asked for.
@@ -90,7 +124,18 @@ impl Question {
             Self::Workers(args) => workers::run(args, config).await,
             Self::Tasks(args) => tasks::run(*args, config).await,
             Self::Task(args) => task::run(args, config).await,
+            Self::Why(args) => why::run(args, config).await,
             Self::Dead(args) => dead::run(*args, config).await,
+            Self::Top(args) => top::run(args, config).await,
+            Self::Cancel(args) => steer::cancel(args, config).await,
+            Self::RunNow(args) => steer::run_now(args, config).await,
+            Self::Retry(args) => replay::retry(args, config).await,
+            Self::Discard(args) => replay::discard(args, config).await,
+            Self::Pause(args) => steer::pause(args, config).await,
+            Self::Resume(args) => steer::resume(args, config).await,
+            Self::Drain(args) => steer::drain(args, config).await,
+            Self::Actions(args) => actions::run(args, config).await,
+            Self::Jobs(args) => jobs::run(args, config).await,
         }
     }
 }

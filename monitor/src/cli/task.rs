@@ -54,6 +54,12 @@ struct Task {
     payload: Option<Payload>,
     #[serde(default)]
     cancel: Option<Held>,
+    #[serde(default)]
+    discarded: Option<Held>,
+    #[serde(default)]
+    replays: Vec<Held>,
+    #[serde(default)]
+    fingerprint: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,6 +134,9 @@ impl Task {
             ("error", self.error.as_ref().map(|error| Cell::new(error, Tone::Bad))),
             ("result", self.result()),
             ("cancel", self.cancel.as_ref().map(|held| Cell::new(held.describe("wanted", now), Tone::Warning))),
+            ("fingerprint", self.fingerprint.as_ref().map(Cell::from)),
+            ("replayed", self.replays.last().map(|held| Cell::from(held.describe("", now).trim_start()))),
+            ("discarded", self.discarded.as_ref().map(|held| Cell::from(held.describe("", now).trim_start()))),
             ("warning", self.warning.as_ref().map(|warning| Cell::new(warning, Tone::Warning))),
         ]);
     }

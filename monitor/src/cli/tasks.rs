@@ -73,7 +73,8 @@ pub struct Filter {
     pub cursor: Option<String>,
 }
 
-fn limit(text: &str) -> Result<usize, String> {
+/// How many things a list shall have.
+pub(super) fn limit(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a whole number above 0".to_owned())
 }
 

@@ -54,11 +54,8 @@ impl Screen {
 
     /// A text in its tone.
     pub fn paint(&self, cell: &Cell) -> String {
-        self.paint_as(cell.text(), cell.tone())
-    }
-
-    fn paint_as(&self, text: &str, tone: Tone) -> String {
-        match (self.colour, tone.ansi()) {
+        let text = cell.text();
+        match (self.colour, cell.tone().ansi()) {
             (Colour::Ansi, Some(code)) if !text.is_empty() => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
             (Colour::Ansi | Colour::Plain, _) => text.to_owned(),
         }

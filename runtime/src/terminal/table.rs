@@ -5,7 +5,7 @@ use super::{
     cell::{Cell, Tone, width},
 };
 
-const BETWEEN: &str = "  ";
+const BETWEEN: usize = 2;
 
 /// On which side a column's text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,16 @@ impl Table {
 
     /// The table as lines. Columns that are empty throughout are left out.
     pub fn lines(&self, screen: &Screen) -> Vec<String> {
-        let shown = self.fit(screen.width());
+        let paint = |row: &Vec<Cell>| row.iter().map(|cell| screen.paint(cell)).collect::<String>();
+        self.laid_out(screen.width()).iter().map(paint).collect()
+    }
+
+    /// Its lines as pieces of text, the titles first: whoever draws the screen itself gives them their colours.
+    pub fn laid_out(&self, width: Option<usize>) -> Vec<Vec<Cell>> {
+        let shown = self.fit(width);
         let title = |column: &Column| Cell::new(column.title, Tone::Faint);
         let titles: Vec<_> = self.columns.iter().map(title).collect();
-        std::iter::once(&titles).chain(&self.rows).map(|row| line(row, &shown, &self.columns, screen)).collect()
+        std::iter::once(&titles).chain(&self.rows).map(|row| line(row, &shown, &self.columns)).collect()
     }
 
     // Which columns are shown, and how wide each is.
@@ -125,25 +131,29 @@ impl Table {
 }
 
 fn total(shown: &[(usize, usize)]) -> usize {
-    shown.iter().map(|(_, wide)| wide).sum::<usize>() + BETWEEN.len() * shown.len().saturating_sub(1)
+    shown.iter().map(|(_, wide)| wide).sum::<usize>() + BETWEEN * shown.len().saturating_sub(1)
 }
 
-fn line(row: &[Cell], shown: &[(usize, usize)], columns: &[Column], screen: &Screen) -> String {
-    let mut line = String::new();
+fn line(row: &[Cell], shown: &[(usize, usize)], columns: &[Column]) -> Vec<Cell> {
+    let mut line = Vec::new();
+    let mut gap = 0;
     for (n, (place, wide)) in shown.iter().enumerate() {
-        if n > 0 {
-            line.push_str(BETWEEN);
-        }
+        gap += if n > 0 { BETWEEN } else { 0 };
         let text = row[*place].cut(*wide);
-        let padding = " ".repeat(wide.saturating_sub(width(&text)));
-        let painted = screen.paint_as(&text, row[*place].tone());
-        match columns[*place].align {
-            Align::Left if n + 1 == shown.len() => line.push_str(&painted),
-            Align::Left => line.push_str(&(painted + &padding)),
-            Align::Right => line.push_str(&(padding + &painted)),
+        let padding = wide.saturating_sub(width(&text));
+        let (before, after) = match columns[*place].align {
+            Align::Left => (0, padding),
+            Align::Right => (padding, 0),
+        };
+        gap += before;
+        // A line ends with its last text.
+        if !text.is_empty() {
+            line.push(Cell::from(" ".repeat(gap)));
+            line.push(Cell::new(text, row[*place].tone()));
+            gap = 0;
         }
+        gap += after;
     }
-    line.truncate(line.trim_end().len());
     line
 }
 
