@@ -256,6 +256,44 @@ async fn what_is_done_is_confirmed_recorded_and_asked_for_where_it_is_dangerous(
     assert!(scene.shown(&["actions"]).contains("ann pause default the mail server is down"));
 }
 
+#[tokio::test]
+async fn dead_letters_are_replayed_after_a_canary_and_thrown_away() {
+    let scene = Scene::new().await;
+    // Dead again each time, so that the same letter serves for everything; its slot has to be free for that.
+    scene.pool.open_gate();
+    scene.monitor.task("busy", TaskState::Succeeded).await;
+    let groups = scene.json(&["dead", "groups"]);
+    let fingerprint = groups["groups"][0]["fingerprint"].as_str().expect("text").to_owned();
+
+    let whole = scene.run(&["retry", "--fingerprint", &fingerprint]);
+    assert_eq!((whole.status.code(), error(&whole).contains("--yes")), (Some(2), true), "{whole:?}");
+    let canary = scene.json(&["retry", "--fingerprint", &fingerprint, "--canary", "--reason", "try one"]);
+    let job = canary["job"].as_str().expect("a job").to_owned();
+    let waits = until("the canary has ended and the job waits", PATIENCE, async || {
+        let shown = scene.shown(&["jobs"]);
+        if shown.contains("canary") && shown.contains("broken dead") { Ok(shown) } else { Err(shown) }
+    })
+    .await;
+    assert!(waits.contains(&format!("{job} replay group {fingerprint}")), "{waits}");
+    let goes_on = scene.run(&["jobs", "--continue", &job]);
+    assert!(goes_on.status.success(), "{goes_on:?}");
+    until("the job is done", PATIENCE, async || {
+        let jobs = scene.json(&["jobs"]);
+        if jobs["jobs"][0]["state"] == "done" { Ok(()) } else { Err(jobs.to_string()) }
+    })
+    .await;
+    let over = scene.run(&["jobs", "--stop", &job]);
+    assert_eq!(over.status.code(), Some(1), "what is over cannot be stopped: {over:?}");
+
+    assert!(scene.shown(&["dead", "show", "broken"]).contains("Payload, 7 B\n{\"x\":1}"));
+    let unsure = scene.run(&["discard", "broken"]);
+    assert_eq!((unsure.status.code(), error(&unsure).contains("--yes")), (Some(2), true), "{unsure:?}");
+    let discarded = scene.run(&["discard", "broken", "--yes"]);
+    assert!(discarded.status.success(), "{discarded:?}");
+    scene.monitor.task("broken", TaskState::Cancelled).await;
+    assert!(scene.shown(&["task", "broken"]).contains("\ndiscarded by "));
+}
+
 /// `warren-monitor top` in a terminal of its own, which util-linux' script makes.
 struct Top {
     child: tokio::process::Child,
