@@ -27,7 +27,7 @@ use warren_tests::{Pool, Stand, http, pool::Service};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How many tasks.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     tasks: u64,
     /// How often each question is asked.
     #[arg(long, default_value_t = 21)]
@@ -62,8 +62,8 @@ async fn main() -> ExitCode {
     let projected = begun.elapsed();
     let bytes = memory(&stand).await.saturating_sub(before) / arguments.tasks;
     let mut answers = Vec::new();
-    for path in questions(arguments.finished) {
-        answers.push(ask(&monitor, path, arguments.rounds).await);
+    for path in questions(&arguments) {
+        answers.push(ask(&monitor, &path, arguments.rounds).await);
     }
     if arguments.json {
         let asked = answers.iter().map(|asked| {
@@ -89,8 +89,10 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn questions(finished: bool) -> Vec<&'static str> {
-    let mut questions = vec![
+fn questions(arguments: &Arguments) -> Vec<String> {
+    // Neither among the newest nor among the oldest.
+    let some = arguments.tasks / 13;
+    let mut questions: Vec<String> = [
         "/api/overview",
         "/api/queues",
         "/api/series?range=15m",
@@ -100,21 +102,23 @@ fn questions(finished: bool) -> Vec<&'static str> {
         "/api/tasks?queue=q2",
         "/api/tasks?kind=kind-3",
         "/api/tasks?queue=q1&kind=kind-4&state=succeeded",
-        "/api/tasks?q=t-77777",
         "/api/tasks?q=nowhere-to-be-found",
         "/api/tasks?worker=worker-3",
         "/api/tasks?priority=5",
-        "/api/tasks/t-77777",
-    ];
-    if !finished {
-        questions.extend([
+    ]
+    .map(str::to_owned)
+    .into();
+    questions.extend([format!("/api/tasks?q=t-{some}"), format!("/api/tasks/t-{some}")]);
+    if !arguments.finished {
+        let of_states = [
             "/api/tasks?state=queued",
             "/api/tasks?state=queued&priority=9",
             "/api/tasks?state=dead&kind=kind-2",
             "/api/tasks?state=running",
             "/api/tasks/t-6/waiting",
             "/api/dead?queue=q3",
-        ]);
+        ];
+        questions.extend(of_states.map(str::to_owned));
     }
     questions
 }
