@@ -1,9 +1,6 @@
 //! Reading keys, on a thread that may wait for them.
 
-use std::{
-    io::{IsTerminal, stdin},
-    time::Duration,
-};
+use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
@@ -39,8 +36,6 @@ pub fn start(tracker: &TaskTracker, stop: CancellationToken) -> mpsc::Receiver<K
     tracker.spawn_blocking(move || {
         while !stop.is_cancelled() {
             match event::poll(WAIT) {
-                // A terminal that is gone without a signal is never heard of again, and to poll it costs a whole core.
-                Ok(false) if !stdin().is_terminal() => return,
                 Ok(false) => {}
                 Ok(true) => {
                     let Ok(event) = event::read() else { return };

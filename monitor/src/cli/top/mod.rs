@@ -14,13 +14,19 @@ use std::{
 };
 
 use anyhow::anyhow;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warren_monitor::config::Config;
 use warren_runtime::{clock, config::duration};
 
 use super::{Failure, connection::Connection, help::help};
 use board::{Board, Flow};
+
+// Reading keys and asking the monitor end well within it.
+const PARTING: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = help!("  warren-monitor top\n  warren-monitor top --every 5s --url http://monitor.example:8080\n
@@ -77,6 +83,9 @@ pub async fn run(args: Args, config: &Config) -> Result<(), Failure> {
     let restored = ratatui::try_restore();
     stop.cancel();
     working.close();
-    working.wait().await;
+    if timeout(PARTING, working.wait()).await.is_err() {
+        // From a terminal that hung up the library's reader never returns, and the runtime would wait for it on a busy core.
+        std::process::exit(1);
+    }
     ended.and(restored).map_err(Failure::from)
 }
