@@ -6,10 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Kind, Operator, OrderId, Outcome, Priority, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    Attempt, Kind, Operator, OrderId, Outcome, Priority, QueueName, Reason, ScheduleName, TaskId, Timestamp, Verdict,
+    WorkerId,
     command::Order,
     depth,
     preview::Preview,
+    schedule::Entry,
     worker::{Heartbeat, Hello},
 };
 
@@ -77,6 +79,8 @@ pub enum Event {
     Ordered(Order),
     /// An order could not be carried out.
     Declined(Declined),
+    /// A schedule was put, removed, paused or resumed.
+    ScheduleChanged(ScheduleChanged),
     /// A worker is there.
     WorkerStarted(Hello),
     /// A worker is still there.
@@ -359,6 +363,16 @@ pub struct Unrouted {
     pub task: Option<TaskId>,
 }
 
+/// See [`Event::ScheduleChanged`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleChanged {
+    /// Which.
+    pub schedule: ScheduleName,
+    /// What it is from now on, and since when.
+    #[serde(flatten)]
+    pub entry: Box<Entry>,
+}
+
 /// See [`Event::WorkerStopped`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Goodbye {
@@ -387,6 +401,7 @@ impl Event {
             Self::Declined(_)
             | Self::Undertaken(_)
             | Self::Unrouted(_)
+            | Self::ScheduleChanged(_)
             | Self::WorkerStarted(_)
             | Self::Heartbeat(_)
             | Self::WorkerStopped(_)

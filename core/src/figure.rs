@@ -229,6 +229,7 @@ fn attempt(event: &Event) -> Option<Attempt> {
         Event::Ordered(_)
         | Event::Declined(_)
         | Event::Undertaken(_)
+        | Event::ScheduleChanged(_)
         | Event::Unrouted(_)
         | Event::WorkerStarted(_)
         | Event::Heartbeat(_)

@@ -11,6 +11,10 @@ pub const TASK: &str = "task";
 pub const DELAY: &str = "delay";
 /// The time before which the task does not start.
 pub const ETA: &str = "eta";
+/// The time after which no attempt of the task starts.
+pub const DEADLINE: &str = "deadline";
+/// Another message with this id may exist: what has run under it is not run again.
+pub const ONCE: &str = "once";
 /// How many attempts the task has, the first included.
 pub const MAX_ATTEMPTS: &str = "max_attempts";
 /// Milliseconds that an attempt may take.
@@ -30,8 +34,8 @@ pub const QUEUE: &str = "warren-queue";
 pub const DUE: &str = "warren-due";
 /// When a copy on the delay ladder leaves its present level.
 pub const LEAVE: &str = "warren-leave";
-/// The time after which the task is no longer started.
-pub const DEADLINE: &str = "warren-deadline";
+/// The time after which this attempt is no longer started: what is left of the message's expiration.
+pub const EXPIRES: &str = "warren-deadline";
 /// When the task was first seen by Warren.
 pub const SUBMITTED: &str = "warren-submitted";
 /// This copy may be a second one: ask the record before running it.

@@ -29,6 +29,7 @@ mod verdict;
 
 // Waiting and choosing.
 pub mod ladder;
+pub mod schedule;
 pub mod weights;
 
 // Facts, and the state that they add up to.
@@ -58,7 +59,7 @@ pub mod waiting;
 
 pub use attempt::Attempt;
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
-pub use identity::{Kind, Operator, OrderId, QueueName, TaskId, WorkerId};
+pub use identity::{Kind, Operator, OrderId, QueueName, ScheduleName, TaskId, WorkerId};
 pub use name::InvalidName;
 pub use outcome::{Outcome, Output};
 pub use priority::Priority;

@@ -130,6 +130,8 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
         None => fields.text(header::TASK, Kind::parse),
     };
     let attempt = fields.attempt(header::ATTEMPT);
+    // Whoever hands in twice may do so within a moment.
+    let once = fields.flag(header::ONCE);
     let task = Task {
         id,
         kind,
@@ -137,12 +139,13 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
         priority: Priority::from(incoming.priority.unwrap_or(0)),
         attempt: attempt.unwrap_or(Attempt::FIRST),
         wait: fields.wait(now),
-        deadline: fields.time(header::DEADLINE),
+        deadline: fields.deadline(),
         overrides: fields.overrides(),
         submitted: fields.time(header::SUBMITTED),
         counted_from: fields.attempt(header::COUNTED_FROM).unwrap_or(Attempt::FIRST),
-        check: fields.flag(header::CHECK),
-        twin: fields.flag(header::TWIN),
+        // All are read, so that a mistake in any is named.
+        check: fields.flag(header::CHECK) | once,
+        twin: fields.flag(header::TWIN) | once,
         crashed: fields.crashed(),
         crashes: fields
             .number(header::CRASHES, 0, u64::from(u32::MAX))
@@ -285,6 +288,12 @@ impl Fields<'_> {
             self.refuse(header::ETA, "expected a time at most 310 days ahead");
         }
         delay.map(Wait::For).or(eta.map(Wait::Until))
+    }
+
+    // What the client wrote and what is left of its expiration both hold: the earlier.
+    fn deadline(&mut self) -> Option<Timestamp> {
+        let (written, left) = (self.time(header::DEADLINE), self.time(header::EXPIRES));
+        written.into_iter().chain(left).min()
     }
 
     fn overrides(&mut self) -> Overrides {

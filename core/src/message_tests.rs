@@ -54,6 +54,30 @@ fn eta_comes_in_both_shapes() {
 }
 
 #[test]
+fn a_deadline_comes_in_both_shapes_and_the_earlier_of_two_holds() {
+    let deadline = |headers: &[(&str, Value)]| read(headers).unwrap().deadline.map(Timestamp::as_millis);
+    assert_eq!(deadline(&[("deadline", text("2026-01-31T12:00:01Z"))]), Some(NOW + 1_000));
+    assert_eq!(deadline(&[("deadline", text("5")), ("warren-deadline", Value::Integer(7))]), Some(5));
+    assert_eq!(deadline(&[("deadline", text("9")), ("warren-deadline", Value::Integer(7))]), Some(7));
+    assert!(
+        read(&[("deadline", text("tomorrow"))]).unwrap_err().to_string().starts_with("deadline: expected RFC 3339")
+    );
+}
+
+#[test]
+fn what_may_come_twice_is_checked() {
+    for (header, value, check) in [
+        ("once", Value::Flag(true), true),
+        ("once", text("true"), true),
+        ("once", Value::Flag(false), false),
+        ("warren-check", Value::Flag(true), true),
+    ] {
+        assert_eq!(read(&[(header, value)]).unwrap().check, check, "{header}");
+    }
+    assert!(read(&[("once", text("yes"))]).unwrap_err().to_string().starts_with("once: expected true or false"));
+}
+
+#[test]
 fn a_backoff_is_read() {
     let task = read(&[("backoff", text("fixed:250"))]).unwrap();
     assert_eq!(task.overrides.backoff, Some(Backoff::Fixed(Duration::from_millis(250))));
@@ -102,12 +126,12 @@ proptest! {
         kind in proptest::option::of(".{0,120}"),
         message_id in proptest::option::of(".{0,220}"),
         priority in proptest::option::of(any::<u8>()),
-        values in proptest::collection::vec(any_value(), 15),
+        values in proptest::collection::vec(any_value(), 17),
     ) {
         let names = [
             header::TASK, header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF,
-            header::ATTEMPT, header::DEADLINE, header::SUBMITTED, header::CHECK, header::CRASHED, header::CRASHES,
-            header::TRACEPARENT, header::COUNTED_FROM, header::TWIN,
+            header::DEADLINE, header::ONCE, header::ATTEMPT, header::EXPIRES, header::SUBMITTED, header::CHECK,
+            header::CRASHED, header::CRASHES, header::TRACEPARENT, header::COUNTED_FROM, header::TWIN,
         ];
         let headers = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
         let incoming = Incoming { kind, message_id, priority, headers };

@@ -204,6 +204,7 @@ impl TaskRecord {
             Event::Declined(_)
             | Event::Undertaken(_)
             | Event::Unrouted(_)
+            | Event::ScheduleChanged(_)
             | Event::WorkerStarted(_)
             | Event::Heartbeat(_)
             | Event::WorkerStopped(_)

@@ -48,6 +48,7 @@ impl Entry {
             | Event::Discarded(_)
             | Event::Unrouted(_)
             | Event::Declined(_)
+            | Event::ScheduleChanged(_)
             | Event::WorkerStarted(_)
             | Event::Heartbeat(_)
             | Event::WorkerStopped(_)

@@ -11,7 +11,6 @@ pub mod alerts;
 
 // Who may write.
 mod duties;
-mod leader;
 
 // What the leader does.
 mod detector;

@@ -10,8 +10,11 @@ use warren_runtime::{
     clock,
     command_log::{CommandLog, Orders},
     http::{self, Server},
-    readiness::Readiness,
-    redis::{Keys, Store},
+    readiness::{Latch, Readiness},
+    redis::{
+        Keys, Store,
+        leader::{Candidate, News, Office},
+    },
 };
 
 use crate::{
@@ -20,11 +23,13 @@ use crate::{
     config::{Config, PORT},
     dashboard,
     duties::Duties,
-    leader::Candidate,
     metrics::Metrics,
 };
 
 const GRACE: Duration = Duration::from_secs(10);
+const LEASE: Duration = Duration::from_secs(10);
+const MARGIN: Duration = Duration::from_secs(2);
+const RENEWAL: Duration = Duration::from_secs(3);
 
 /// Runs a monitor until it is told to end.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
@@ -47,7 +52,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let server = Server::bind(&config.http, PORT, routes, readiness, registry).await?;
 
     info!(process, version = env!("CARGO_PKG_VERSION"), "starting");
-    let candidate = Candidate::new(store.clone(), &process, latch.clone(), metrics.clone());
+    let office = Office { key: store.keys().leader(), lease: LEASE, margin: MARGIN, renewal: RENEWAL };
+    let candidate = Candidate::new(store.clone(), office, &process, tell(latch.clone(), metrics.clone()));
     let topology = Topology::new(names, &config.amqp);
     let orders = Orders::default();
     let duties = Duties {
@@ -89,6 +95,21 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     signals.wait().await;
     info!("ended");
     Ok(())
+}
+
+// While another leads, the latch says whether Redis answers; in our own term it belongs to the projection.
+fn tell(latch: Arc<Latch>, metrics: Metrics) -> impl Fn(News<'_>) {
+    move |news| match news {
+        News::Waiting => latch.met(),
+        News::Refused(why) => latch.missing(why),
+        News::Leading => {
+            metrics.leader.set(1);
+            latch.missing("the projection is starting");
+        }
+        News::Over => {
+            metrics.leader.set(0);
+        }
+    }
 }
 
 async fn listen(shutdown: Shutdown) {

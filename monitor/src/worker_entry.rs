@@ -63,6 +63,7 @@ impl WorkerEntry {
             | Event::Ordered(_)
             | Event::Declined(_)
             | Event::Undertaken(_)
+            | Event::ScheduleChanged(_)
             | Event::Unknown => return,
         };
         self.received = match reading {

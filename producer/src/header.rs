@@ -60,8 +60,16 @@ impl HeaderValue {
 
 /// Whether a name is free, and not the message contract's, Warren's or the broker's.
 pub(crate) fn check(name: &str) -> Result<(), String> {
-    const FIELDS: [&str; 6] =
-        [header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF, header::TRACEPARENT];
+    const FIELDS: [&str; 8] = [
+        header::DELAY,
+        header::ETA,
+        header::DEADLINE,
+        header::ONCE,
+        header::MAX_ATTEMPTS,
+        header::TIMEOUT,
+        header::BACKOFF,
+        header::TRACEPARENT,
+    ];
     field::short_text(name.to_owned())?;
     if FIELDS.contains(&name) {
         Err(format!("expected the field {name} instead of a header"))

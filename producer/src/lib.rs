@@ -34,6 +34,7 @@ mod header;
 mod task;
 
 // Its forms: for programs in other languages, and for the broker.
+mod json;
 mod message;
 pub mod request;
 
@@ -41,6 +42,9 @@ pub mod request;
 mod config;
 mod error;
 mod producer;
+
+// Handing it in again and again.
+pub mod schedule;
 
 /// From a task to its message: reachable for the fuzz targets alone, and no part of the interface.
 #[doc(hidden)]

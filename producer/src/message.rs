@@ -45,7 +45,8 @@ pub fn compose(
     };
     let id = task.id.clone().unwrap_or(id);
     let due = task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
-    let deadline = task.expiration.map(|expiration| now.plus(expiration));
+    let expires = task.expiration.map(|expiration| now.plus(expiration));
+    let deadline = task.deadline.into_iter().chain(expires).min();
     let submitted = Submitted {
         task: id.clone(),
         at: now,
@@ -58,8 +59,12 @@ pub fn compose(
         preview: Preview::of(&task.payload, task.content_type.as_deref(), preview_bytes),
     };
     let properties = properties(&task, &id, now).with_headers(headers(&task));
-    let queue = task.queue;
     let copy = with_policy(Copy::from_parts(properties, task.payload), &task.overrides).time(name::SUBMITTED, now);
+    let copy = match task.deadline {
+        Some(deadline) => copy.time(name::DEADLINE, deadline),
+        None => copy,
+    };
+    let queue = task.queue;
     let route = Route { queue: &queue, attempt: Attempt::FIRST, due, deadline };
     Ok(Message { outgoing: route.address(copy, names, now), submitted })
 }
@@ -98,6 +103,9 @@ fn headers(task: &NewTask) -> FieldTable {
             HeaderValue::Flag(flag) => AMQPValue::Boolean(*flag),
         };
         table.insert(name.as_str().into(), value);
+    }
+    if task.once {
+        table.insert(name::ONCE.into(), AMQPValue::Boolean(true));
     }
     if let Some(traceparent) = &task.traceparent {
         table.insert(name::TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
@@ -151,6 +159,7 @@ mod tests {
             .timeout(Duration::from_secs(2))
             .backoff(Backoff::Fixed(Duration::from_millis(40)))
             .expiration(Duration::from_secs(9))
+            .once()
             .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let overrides = task.overrides.clone();
         let message = sent(task);
@@ -162,7 +171,7 @@ mod tests {
         assert_eq!(task.submitted, Some(Timestamp::from_millis(NOW)));
         assert_eq!(task.deadline, Some(Timestamp::from_millis(NOW + 9_000)));
         assert_eq!(task.deadline, message.submitted.deadline);
-        assert!(task.traceparent.is_some());
+        assert!(task.traceparent.is_some() && task.check);
         let properties = &message.outgoing.properties;
         assert_eq!(*properties.delivery_mode(), Some(2));
         assert_eq!(properties.expiration().as_ref().unwrap().as_str(), "9000");

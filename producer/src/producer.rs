@@ -13,6 +13,7 @@ use warren_runtime::{
     Uplink,
     amqp::{self, Connector, Link, Names, Publisher, Topology, publisher::LARGEST_BODY},
     clock,
+    command_log::CommandLog,
     event_log::EventLog,
     readiness::Latch,
 };
@@ -39,6 +40,7 @@ const PATIENCE_WITH_THE_LOG: Duration = Duration::from_secs(5);
 pub struct Producer {
     publisher: Publisher,
     log: EventLog,
+    commands: CommandLog,
     connector: Connector,
     topology: Topology,
     app_id: Option<String>,
@@ -66,6 +68,7 @@ impl Producer {
         Self {
             publisher: uplink.publisher.clone(),
             log: uplink.log.clone(),
+            commands: CommandLog::new(uplink.publisher.clone(), &names, &process),
             connector,
             topology: Topology::new(names, &config.amqp),
             app_id: config.app_id.clone(),
@@ -168,6 +171,14 @@ impl Producer {
     fn check_size(&self, task: &NewTask) -> Result<(), Error> {
         let (size, limit) = (task.size(), self.limit);
         if size > limit { Err(Error::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    pub(crate) fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    pub(crate) fn commands(&self) -> &CommandLog {
+        &self.commands
     }
 
     async fn report(&self, submitted: Submitted) -> TaskId {

@@ -2,26 +2,22 @@
 //!
 //! Every error names its field and says what was expected; all errors of a task come together.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::collections::HashSet;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::{Value, value::RawValue};
-use warren_core::Timestamp;
-use warren_runtime::config::duration;
 
+pub use crate::json::parse_duration;
 use crate::{
     Error, HeaderValue, NewTask,
-    field::{Invalid, Problem, shown},
+    field::{Invalid, Problem},
+    json::{Fields, cut, expected, expected_of, flag, short, span, text, time, whole},
 };
 
 // Enough for a person; a machine that gets everything wrong learns nothing from a thousand more.
 const PROBLEMS: usize = 100;
 
-const FIELDS: &str = "kind, queue, payload, id, priority, delay, eta, expiration, max_attempts, timeout, backoff, \
-                      reply_to, correlation_id, headers, traceparent";
+const FIELDS: &str = "kind, queue, payload, id, once, priority, delay, eta, expiration, deadline, max_attempts, timeout, \
+                      backoff, reply_to, correlation_id, headers, traceparent";
 
 /// One task, or several.
 #[derive(Debug)]
@@ -58,19 +54,8 @@ pub fn parse_one(json: &[u8]) -> Result<NewTask, Error> {
     Ok(read(task)?)
 }
 
-/// Reads a time span: a number of milliseconds, or a number with a unit.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    if let Ok(millis) = text.parse() {
-        return Ok(Duration::from_millis(millis));
-    }
-    duration::parse(text).map_err(|_| expected(SPAN, &shown(text)))
-}
-
-const SPAN: &str = "milliseconds, or a whole number with a unit (250ms, 30s, 5m, 12h, 7d)";
-
 // The task, all of whose fields could be read and are sound by themselves.
-fn read(json: &RawValue) -> Result<NewTask, Invalid> {
+pub(crate) fn read(json: &RawValue) -> Result<NewTask, Invalid> {
     let Ok(Fields(fields)) = serde_json::from_str(json.get()) else {
         return Err(Problem::new("", expected("a task as a JSON object", short(json))).into());
     };
@@ -101,10 +86,19 @@ fn apply(mut task: NewTask, name: &str, value: &RawValue) -> NewTask {
         "queue" => with(task, name, text(value), NewTask::queue),
         "payload" => task.payload(value.get()).content_type("application/json"),
         "id" => with(task, name, text(value), NewTask::id),
+        "once" => match flag(value) {
+            Ok(true) => task.once(),
+            Ok(false) => task,
+            Err(detail) => {
+                task.refuse(name, detail);
+                task
+            }
+        },
         "priority" => with(task, name, whole(value, 9), NewTask::priority),
         "delay" => with(task, name, span(value), NewTask::delay),
         "eta" => with(task, name, time(value), NewTask::eta),
         "expiration" => with(task, name, span(value), NewTask::expiration),
+        "deadline" => with(task, name, time(value), NewTask::deadline),
         "max_attempts" => with(task, name, whole(value, u32::MAX), NewTask::max_attempts),
         "timeout" => with(task, name, span(value), NewTask::timeout),
         "backoff" => {
@@ -164,74 +158,10 @@ fn header(json: &RawValue) -> Result<HeaderValue, String> {
     value.ok_or_else(|| expected("text, a number, true or false", short(json)))
 }
 
-fn text(json: &RawValue) -> Result<String, String> {
-    serde_json::from_str(json.get()).map_err(|_| expected("text", short(json)))
-}
-
-fn whole<T: TryFrom<u64> + Into<u64> + Copy>(json: &RawValue, max: T) -> Result<T, String> {
-    let number = json.get().parse().ok().filter(|number| *number <= max.into());
-    number
-        .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(|| expected(&format!("a whole number up to {}", max.into()), short(json)))
-}
-
-fn span(json: &RawValue) -> Result<Duration, String> {
-    match text(json) {
-        Ok(text) => parse_duration(&text),
-        Err(_) => json.get().parse().map(Duration::from_millis).map_err(|_| expected(SPAN, short(json))),
-    }
-}
-
-fn time(json: &RawValue) -> Result<Timestamp, String> {
-    let text = text(json).unwrap_or_else(|_| json.get().to_owned());
-    Timestamp::parse(&text).map_err(|error| expected_of(error, json))
-}
-
-fn expected(what: &str, got: &str) -> String {
-    format!("expected {what}, got {got}")
-}
-
-fn expected_of(error: impl fmt::Display, json: &RawValue) -> String {
-    format!("{error}, got {}", short(json))
-}
-
-// A foreign name, as the field of a problem.
-fn cut(name: &str) -> String {
-    name.chars().take(64).collect()
-}
-
-fn short(json: &RawValue) -> &str {
-    let text = json.get();
-    &text[..text.floor_char_boundary(64)]
-}
-
-// The members of an object, as they are written.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Fields(members))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn refused(json: &str) -> String {
@@ -243,8 +173,8 @@ mod tests {
 
     #[test]
     fn every_field_is_read() {
-        let json = r#"{"kind":"resize","queue":"images","payload":{"n":1.10},"id":"a","priority":9,"delay":"30s",
-            "expiration":60000,"max_attempts":2,"timeout":"1500","backoff":"fixed:250","reply_to":"answers",
+        let json = r#"{"kind":"resize","queue":"images","payload":{"n":1.10},"id":"a","once":true,"priority":9,"delay":"30s",
+            "expiration":60000,"deadline":"2030-01-01T00:00:00Z","max_attempts":2,"timeout":"1500","backoff":"fixed:250","reply_to":"answers",
             "correlation_id":"c","headers":{"tenant":"acme","n":7,"share":0.5,"vip":true},
             "traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#;
         let task = parse_one(json.as_bytes()).unwrap();

@@ -31,6 +31,8 @@ pub struct NewTask {
     pub(crate) priority: Priority,
     pub(crate) wait: Option<Wait>,
     pub(crate) expiration: Option<Duration>,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) once: bool,
     pub(crate) overrides: Overrides,
     pub(crate) reply_to: Option<String>,
     pub(crate) correlation_id: Option<String>,
@@ -56,6 +58,8 @@ impl NewTask {
             priority: Priority::default(),
             wait: None,
             expiration: None,
+            deadline: None,
+            once: false,
             overrides: Overrides::default(),
             reply_to: None,
             correlation_id: None,
@@ -143,6 +147,21 @@ impl NewTask {
     #[must_use]
     pub fn expiration(mut self, expiration: Duration) -> Self {
         self.expiration = self.span("expiration", expiration);
+        self
+    }
+
+    /// No attempt starts after this time, the first or a later one.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Timestamp) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// It may be handed in twice under its id, and is to run once: whoever takes it asks the record first. That holds
+    /// as far as the monitor follows the log (docs/protocol.md).
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 
@@ -318,6 +337,8 @@ mod tests {
             .priority(200)
             .delay(DAY * 310)
             .expiration(DAY)
+            .deadline(Timestamp::from_millis(7))
+            .once()
             .max_attempts(1)
             .timeout(Duration::from_millis(1))
             .backoff(Backoff::Fixed(Duration::ZERO))

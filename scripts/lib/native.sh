@@ -18,9 +18,8 @@ native_programs() {
   # shellcheck source=/dev/null
   . "$SERVERS/servers.env"
   # What deploy/rabbitmq.conf allows: a worker cannot ask the broker for it.
-  export WARREN_AMQP__URL=$AMQP_URL WARREN_AMQP__CONSUMER_TIMEOUT=24h
-  program producer "127.0.0.1:$PRODUCER_PORT" '' "$BIN/warren-producer" serve
-  export WARREN_REDIS__URL=$REDIS_URL
+  export WARREN_AMQP__URL=$AMQP_URL WARREN_AMQP__CONSUMER_TIMEOUT=24h WARREN_REDIS__URL=$REDIS_URL
+  program producer "127.0.0.1:$PRODUCER_PORT" "${PRODUCER_CONFIG:-}" "$BIN/warren-producer" serve
   program monitor "127.0.0.1:$MONITOR_PORT" '' "$BIN/warren-monitor" serve
   for ((n = 1; n <= WORKERS_WANTED; n++)); do
     while port_taken "$port"; do port=$((port + 1)); done

@@ -177,6 +177,7 @@ async fn a_phone_shows_every_view_without_scrolling_sideways_and_nothing_written
         "#/workers",
         "#/tasks",
         &format!("#/tasks/{id}"),
+        "#/schedules",
         "#/dead",
         &format!("#/dead/{id}"),
         "#/audit",

@@ -64,3 +64,28 @@ async fn what_is_not_started_in_time_expires_and_is_kept() {
     broker.take(&dead).await;
     broker.take(&dead).await;
 }
+
+#[tokio::test]
+async fn no_attempt_starts_after_its_deadline_the_first_or_a_later_one() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let failing =
+        "slots = 1\n[handlers.fail]\ntype = 'command'\ncommand = ['false']\nbackoff = 'fixed:3000'\njitter = 'none'\n";
+    let (_worker, monitor) = (pool.worker(failing).await, pool.monitor().await);
+    let past = message("echo", "past").with_headers(headers(&[("deadline", json!("2020-01-01T00:00:00Z"))]));
+    broker.publish(&pool.names().tasks(), "default", past, b"1").await;
+    let soon = Timestamp::now().as_millisecond() + 2_000;
+    // It is tried once, and would be tried again a second too late.
+    let retried = message("fail", "retried").with_headers(headers(&[("deadline", json!(soon))]));
+    broker.publish("", &pool.queue(), retried, b"1").await;
+    let ahead = message("echo", "ahead").with_headers(headers(&[("deadline", json!("2100-01-01T00:00:00Z"))]));
+    broker.publish("", &pool.queue(), ahead, b"1").await;
+    monitor.task("ahead", TaskState::Succeeded).await;
+    for (id, attempts) in [("past", 0), ("retried", 1)] {
+        let task = monitor.task(id, TaskState::Expired).await;
+        assert_eq!(task["attempts"].as_array().map(Vec::len), Some(attempts), "{task}");
+    }
+    let bad = message("echo", "bad").with_headers(headers(&[("deadline", json!("tomorrow"))]));
+    broker.publish("", &pool.queue(), bad, b"1").await;
+    let task = monitor.task("bad", TaskState::Dead).await;
+    assert!(task.to_string().contains("deadline: expected RFC 3339"), "{task}");
+}

@@ -173,7 +173,7 @@ impl Desk {
         // The broker has counted the message's expiration in the queue until now; from here on the deadline does.
         let expiration = delivery.properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
         let expires = expiration.map(|millis| now.plus(std::time::Duration::from_millis(millis)));
-        let deadline = work.task.deadline.or(expires);
+        let deadline = work.task.deadline.into_iter().chain(expires).min();
         let route = Route { queue: &work.task.queue, attempt, due: Some(due), deadline };
         self.settlement.deliver(&route.address(copy, &self.settlement.names, now)).await
     }

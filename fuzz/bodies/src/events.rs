@@ -70,7 +70,7 @@ fn can_be_repeated(entry: &Entry) {
     let entries = std::slice::from_ref(entry);
     let first = changes(entries, &Known::default(), now(), Reading::Live);
     assert_eq!((first.gaps, first.unreadable.len()), (0, 0));
-    let Changes { tasks, workers, sources, orders, .. } = first;
+    let Changes { tasks, workers, sources, orders, schedules, .. } = first;
     for (name, source) in &sources {
         let decoded = Source::decode(source).unwrap_or_else(|| panic!("{name}: {source}"));
         assert_eq!(decoded.encode(), *source);
@@ -80,12 +80,14 @@ fn can_be_repeated(entry: &Entry) {
         workers: workers.into_iter().collect(),
         sources: sources.into_iter().collect(),
         orders: orders.into_iter().collect(),
+        schedules: schedules.into_iter().collect(),
     };
     let second = changes(entries, &known, now(), Reading::Live);
     assert_eq!((second.gaps, second.unreadable), (0, vec![]));
     assert_eq!(second.tasks, vec![]);
     assert_eq!(second.workers.into_iter().collect::<BTreeMap<_, _>>(), known.workers);
     assert_eq!(second.orders.into_iter().collect::<BTreeMap<_, _>>(), known.orders);
+    assert_eq!(second.schedules.into_iter().collect::<BTreeMap<_, _>>(), known.schedules);
 }
 
 fn reads_what_it_stores<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) {

@@ -45,7 +45,7 @@ pub fn check(delivery: &Delivery) {
 
 /// Everything that is wrong is named by its field, briefly.
 pub fn names_its_fields(problems: &[Problem]) {
-    const FIELDS: [&str; 18] = [
+    const FIELDS: [&str; 20] = [
         "message_id",
         "type",
         header::TASK,
@@ -59,8 +59,10 @@ pub fn names_its_fields(problems: &[Problem]) {
         header::DUE,
         header::LEAVE,
         header::DEADLINE,
+        header::EXPIRES,
         header::SUBMITTED,
         header::CHECK,
+        header::ONCE,
         header::CRASHED,
         header::CRASHES,
         header::FIRST_FAILURE,

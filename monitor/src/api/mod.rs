@@ -21,6 +21,7 @@ mod queues;
 mod rates;
 mod replay;
 mod scan;
+mod schedules;
 mod series;
 mod steer;
 mod task;
@@ -120,6 +121,7 @@ impl View {
         jobs::jobs,
         jobs::stop,
         jobs::go_on,
+        schedules::schedules,
     )
 )]
 struct Description;
@@ -141,6 +143,7 @@ pub fn routes(view: View, listening: Listening) -> Router {
         .route("/api/findings", get(findings::findings))
         .route("/api/series", get(series::series))
         .route("/api/live", get(live::live).with_state(listening))
+        .route("/api/schedules", get(schedules::schedules))
         .route("/api/actions", get(actions::actions))
         .route("/api/tasks/actions", post(bulk::bulk))
         .route("/api/tasks/{id}/cancel", post(steer::cancel))

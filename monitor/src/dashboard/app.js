@@ -11,12 +11,13 @@ import { letter } from "./views/letter.js";
 import { overview } from "./views/overview.js";
 import { queue } from "./views/queue.js";
 import { queues } from "./views/queues.js";
+import { schedules } from "./views/schedules.js";
 import { task } from "./views/task.js";
 import { tasks } from "./views/tasks.js";
 import { workers } from "./views/workers.js";
 
 // A view is `context => ({ title, load(signal), view() })`: `load` asks the API, `view` says what is to be seen.
-const VIEWS = { overview, queues, workers, tasks, dead, audit };
+const VIEWS = { overview, queues, workers, tasks, schedules, dead, audit };
 const SINGLE = { queues: queue, tasks: task, dead: letter };
 
 // A view looks again no sooner than this after it has looked, and spends no more than a tenth of the time on looking: an

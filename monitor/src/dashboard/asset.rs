@@ -63,6 +63,7 @@ pub const ASSETS: &[Asset] = assets![
     "views/overview.js",
     "views/queue.js",
     "views/queues.js",
+    "views/schedules.js",
     "views/task.js",
     "views/tasks.js",
     "views/workers.js",

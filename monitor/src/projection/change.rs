@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use warren_core::{
-    OrderId, TaskId, TaskState, Timestamp, WorkerId,
+    OrderId, ScheduleName, TaskId, TaskState, Timestamp, WorkerId,
     command::Order,
-    event::{Batch, Event},
+    event::{Batch, Event, ScheduleChanged},
     figure::{self, Final},
     record::TaskRecord,
+    schedule,
 };
 use warren_runtime::redis::Keys;
 
@@ -32,6 +33,8 @@ pub struct Touched {
     pub sources: BTreeSet<String>,
     /// Queues and workers that operators gave orders about, as fields of [`Keys::orders`].
     pub targets: BTreeSet<String>,
+    /// Schedules.
+    pub schedules: BTreeSet<ScheduleName>,
 }
 
 /// What is stored of what is touched, as it is stored.
@@ -45,6 +48,8 @@ pub struct Known {
     pub sources: BTreeMap<String, String>,
     /// The latest orders about queues and workers.
     pub orders: BTreeMap<String, Vec<u8>>,
+    /// What the log said of schedules before.
+    pub schedules: BTreeMap<ScheduleName, Vec<u8>>,
 }
 
 /// What is to be written.
@@ -66,6 +71,8 @@ pub struct Changes {
     pub actions: Vec<audit::Entry>,
     /// What became of actions.
     pub details: Vec<(OrderId, String)>,
+    /// What the log says of schedules, for whoever runs them to restore after a flush.
+    pub schedules: Vec<(ScheduleName, Vec<u8>)>,
     /// Batches that are missing before those that were read.
     pub gaps: u64,
     /// What is stored and cannot be read; it is written anew from what the log says.
@@ -103,6 +110,7 @@ pub fn touched(entries: &[Entry]) -> Touched {
             touched.tasks.extend(event.task().cloned());
             touched.workers.extend(worker(event).cloned());
             touched.targets.extend(standing_order(event).map(|(field, _)| field));
+            touched.schedules.extend(change_of_schedule(event).map(|changed| changed.schedule.clone()));
         }
     }
     touched
@@ -115,6 +123,7 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
     let mut workers = BTreeMap::new();
     let mut sources = BTreeMap::new();
     let mut orders = BTreeMap::new();
+    let mut schedules = BTreeMap::new();
     for batch in entries.iter().filter_map(Entry::batch) {
         changes.follow(batch, known, &mut sources, now);
         for event in &batch.events {
@@ -139,6 +148,12 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
             if let Event::Declined(declined) = event {
                 changes.details.push((declined.order.clone(), format!("not done: {}", declined.why)));
             }
+            if let Some(ScheduleChanged { schedule, entry }) = change_of_schedule(event) {
+                let known = schedules.entry(schedule).or_insert_with(|| changes.schedule(schedule, known));
+                if known.as_ref().is_none_or(|known| entry.supersedes(known)) {
+                    *known = Some(entry.as_ref().clone());
+                }
+            }
         }
     }
     for (id, mut task) in tasks {
@@ -157,6 +172,8 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
     }
     changes.workers = workers.into_iter().map(|(id, entry)| (id.clone(), encode(&entry))).collect();
     changes.orders = orders.into_iter().filter_map(|(field, order)| Some((field, encode(&order?)))).collect();
+    let schedules = schedules.into_iter().filter_map(|(name, entry)| Some((name.clone(), encode(&entry?))));
+    changes.schedules = schedules.collect();
     changes.sources = sources.into_iter().map(|(name, source)| (name.to_owned(), source.encode())).collect();
     changes
 }
@@ -182,6 +199,7 @@ fn worker(event: &Event) -> Option<&WorkerId> {
         | Event::Ordered(_)
         | Event::Declined(_)
         | Event::Undertaken(_)
+        | Event::ScheduleChanged(_)
         | Event::Unknown => None,
     }
 }
@@ -195,6 +213,11 @@ fn standing_order(event: &Event) -> Option<(String, &Order)> {
     let Event::Ordered(order) = event else { return None };
     let target = order.command.target()?;
     audit::is_standing(order).then(|| (Keys::order_field(&target), order))
+}
+
+fn change_of_schedule(event: &Event) -> Option<&ScheduleChanged> {
+    let Event::ScheduleChanged(changed) = event else { return None };
+    Some(changed)
 }
 
 fn encode(value: &impl serde::Serialize) -> Vec<u8> {
@@ -232,6 +255,16 @@ impl Changes {
                 WorkerEntry::default()
             }
             None => WorkerEntry::default(),
+        }
+    }
+
+    fn schedule(&mut self, name: &ScheduleName, known: &Known) -> Option<schedule::Entry> {
+        match known.schedules.get(name).map(|stored| serde_json::from_slice(stored))? {
+            Ok(entry) => Some(entry),
+            Err(_) => {
+                self.unreadable.push(format!("schedule {name}"));
+                None
+            }
         }
     }
 

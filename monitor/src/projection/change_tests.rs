@@ -69,6 +69,7 @@ fn stored(known: Known, changes: &Changes) -> Known {
     known.tasks.extend(changes.tasks.iter().cloned());
     known.workers.extend(changes.workers.iter().cloned());
     known.sources.extend(changes.sources.iter().cloned());
+    known.schedules.extend(changes.schedules.iter().cloned());
     known
 }
 
@@ -143,4 +144,22 @@ fn a_stored_record_that_cannot_be_read_is_named_and_made_anew() {
         Known { tasks: BTreeMap::from([(TaskId::parse("x").unwrap(), b"nonsense".to_vec())]), ..Known::default() };
     let changes = apply(&[entry("a", 1, &[submitted("x", 1)])], &known);
     assert_eq!((changes.unreadable.len(), changes.tasks.len()), (1, 1));
+}
+
+#[test]
+fn of_what_the_log_says_of_a_schedule_the_newest_counts_however_it_is_cut() {
+    let put = |millis: u64| {
+        let entry = Box::new(schedule::Entry { at: at(millis), kept: None });
+        let schedule = ScheduleName::parse("nightly").unwrap();
+        Event::ScheduleChanged(ScheduleChanged { schedule, entry })
+    };
+    let entries = [entry("a", 1, &[put(5), put(9)]), entry("b", 1, &[put(7)])];
+    let at_once = stored(Known::default(), &apply(&entries, &Known::default()));
+    let one_by_one = entries.iter().rev().fold(Known::default(), |known, entry| {
+        let changes = apply(std::slice::from_ref(entry), &known);
+        stored(known, &changes)
+    });
+    assert_eq!(at_once.schedules, one_by_one.schedules);
+    let text = at_once.schedules.values().next().expect("it is known");
+    assert_eq!(serde_json::from_slice::<schedule::Entry>(text).unwrap().at, at(9));
 }

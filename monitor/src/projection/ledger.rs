@@ -5,7 +5,7 @@
 
 use redis::{Pipeline, aio::MultiplexedConnection};
 use tracing::warn;
-use warren_core::{TaskId, Timestamp, WorkerId};
+use warren_core::{ScheduleName, TaskId, Timestamp, WorkerId};
 use warren_runtime::redis::{Error, Store};
 
 use super::{
@@ -124,7 +124,8 @@ async fn forget(connection: &mut MultiplexedConnection, store: &Store) -> Result
 }
 
 type Stored<T> = Vec<Option<T>>;
-type Answer = (Stored<Vec<u8>>, Stored<Vec<u8>>, Stored<String>, Stored<Vec<u8>>);
+type Texts = Stored<Vec<u8>>;
+type Answer = (Texts, Texts, Stored<String>, Texts, Texts);
 type Fields = (Option<u64>, Option<String>);
 
 fn cursor((offset, batch): Fields) -> Option<Cursor> {
@@ -133,19 +134,22 @@ fn cursor((offset, batch): Fields) -> Option<Cursor> {
 
 async fn read(connection: &mut MultiplexedConnection, store: &Store, touched: Touched) -> Result<Known, Error> {
     let keys = store.keys();
-    let Touched { tasks, workers, sources, targets } = touched;
+    let Touched { tasks, workers, sources, targets, schedules } = touched;
     let mut reading = redis::pipe();
     // A command without a key is an error, so whatever is asked for nothing asks for the empty name beside.
     reading.cmd("MGET").arg(keys.cursor()).arg(tasks.iter().map(|task| keys.task(task)).collect::<Vec<_>>());
     reading.cmd("HMGET").arg(keys.workers()).arg("").arg(workers.iter().map(WorkerId::as_str).collect::<Vec<_>>());
     reading.cmd("HMGET").arg(keys.sources()).arg("").arg(sources.iter().collect::<Vec<_>>());
     reading.cmd("HMGET").arg(keys.orders()).arg("").arg(targets.iter().collect::<Vec<_>>());
+    let names: Vec<_> = schedules.iter().map(ScheduleName::as_str).collect();
+    reading.cmd("HMGET").arg(keys.schedule_history()).arg("").arg(names);
     let stored: Answer = reading.query_async(connection).await?;
     Ok(Known {
         tasks: pair(tasks, stored.0),
         workers: pair(workers, stored.1),
         sources: pair(sources, stored.2),
         orders: pair(targets, stored.3),
+        schedules: pair(schedules, stored.4),
     })
 }
 
@@ -164,6 +168,12 @@ fn write(writing: &mut Pipeline, store: &Store, changes: &Changes) {
         let command = writing.cmd("HSET").arg(keys.workers());
         for (worker, entry) in &changes.workers {
             command.arg(worker.as_str()).arg(entry);
+        }
+    }
+    if !changes.schedules.is_empty() {
+        let command = writing.cmd("HSET").arg(keys.schedule_history());
+        for (schedule, entry) in &changes.schedules {
+            command.arg(schedule.as_str()).arg(entry);
         }
     }
     if !changes.sources.is_empty() {

@@ -53,7 +53,8 @@ fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp, preview_by
     let task = message::parse(&incoming(delivery), queue, now).ok()?;
     let properties = &delivery.properties;
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-    let deadline = task.deadline.or(expiration.map(|millis| now.plus(Duration::from_millis(millis))));
+    let expires = expiration.map(|millis| now.plus(Duration::from_millis(millis)));
+    let deadline = task.deadline.into_iter().chain(expires).min();
     let due = task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
     let Task { id, kind, priority, .. } = task;
     Some(Event::Submitted(Submitted {

@@ -79,7 +79,7 @@ pub async fn run(mut config: Config, args: Args) -> Result<ExitCode, Failure> {
 }
 
 // On the command line a connection that is made is no news.
-fn quiet(log: &mut telemetry::Config) {
+pub(super) fn quiet(log: &mut telemetry::Config) {
     if log.level == telemetry::Config::default().level {
         "warn".clone_into(&mut log.level);
     }

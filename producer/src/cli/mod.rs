@@ -10,6 +10,7 @@ mod submission;
 // The commands.
 mod enqueue;
 mod health;
+mod schedules;
 mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -36,8 +37,10 @@ pub struct Cli {
 enum Command {
     /// Hand in one task from flags, or many from JSON lines.
     Enqueue(Box<enqueue::Args>),
-    /// Serve the HTTP gateway: POST /tasks.
+    /// Serve the HTTP gateway, POST /tasks, and run the schedules.
     Serve(serve::Args),
+    /// Look at schedules, pause and resume them, and run one now.
+    Schedules(schedules::Args),
     /// Ask the gateway on this machine whether it is ready.
     Health,
 }
@@ -87,6 +90,7 @@ impl Cli {
         match self.command {
             Command::Enqueue(args) => enqueue::run(config, *args).await,
             Command::Serve(_) => serve::run(config).await,
+            Command::Schedules(args) => schedules::run(config, args).await,
             Command::Health => health::run(&config).await,
         }
     }

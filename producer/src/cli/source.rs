@@ -64,6 +64,9 @@ pub struct TaskArgs {
     /// An id of one's own, instead of a new one.
     #[arg(long, conflicts_with = "count")]
     id: Option<String>,
+    /// It may have been handed in under this id before, and is to run once.
+    #[arg(long, requires = "id")]
+    once: bool,
     /// Start it no sooner than after this time: 30s, 5m, or milliseconds.
     #[arg(long, value_name = "TIME", value_parser = request::parse_duration)]
     delay: Option<std::time::Duration>,
@@ -73,6 +76,9 @@ pub struct TaskArgs {
     /// Give it up unless it has started within this time.
     #[arg(long, value_name = "TIME", value_parser = request::parse_duration)]
     expiration: Option<std::time::Duration>,
+    /// Start no attempt of it later than then: 2026-01-31T12:00:00Z, or milliseconds since 1970.
+    #[arg(long, value_name = "WHEN", value_parser = Timestamp::parse)]
+    deadline: Option<Timestamp>,
     /// How many attempts it has, the first included.
     #[arg(long, value_name = "NUMBER")]
     max_attempts: Option<u32>,
@@ -106,7 +112,10 @@ impl TaskArgs {
         macro_rules! set {
             ($($field:ident),+) => { $(if let Some(value) = &self.$field { task = task.$field(value.clone()); })+ };
         }
-        set!(queue, priority, id, delay, eta, expiration, max_attempts, timeout, backoff);
+        set!(queue, priority, id, delay, eta, expiration, deadline, max_attempts, timeout, backoff);
+        if self.once {
+            task = task.once();
+        }
         for (name, value) in &self.headers {
             task = task.header(name, value.as_str());
         }

@@ -9,8 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use warren_core::TaskId;
-use warren_producer::{Error, Problem as FieldProblem};
+use tracing::debug;
+use warren_core::{TaskId, schedule::Refused};
+use warren_producer::{Error, Problem as FieldProblem, schedule};
 use warren_runtime::{amqp::session::chain, http::Problem};
 
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
@@ -60,6 +61,22 @@ impl From<&Error> for Refusal {
             | Error::Declare { .. } => Vec::new(),
         };
         Self { problem, errors }
+    }
+}
+
+impl From<schedule::Error> for Refusal {
+    fn from(error: schedule::Error) -> Self {
+        let status = match &error {
+            schedule::Error::Task(error) => return error.into(),
+            schedule::Error::Refused(Refused::Unknown(_)) => StatusCode::NOT_FOUND,
+            schedule::Error::Refused(Refused::FromFile(_)) | schedule::Error::Full(_) => StatusCode::CONFLICT,
+            schedule::Error::Redis(_) | schedule::Error::Log | schedule::Error::Busy(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            schedule::Error::Unreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        debug!(error = chain(&error), "a schedule was not read or changed");
+        Problem::new(status, error.to_string()).into()
     }
 }
 

@@ -4,15 +4,19 @@ mod answer;
 mod metrics;
 mod queues;
 mod routes;
+mod schedules;
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 use tracing::info;
-use warren_producer::{Config, PORT, Producer};
+use warren_producer::{
+    Config, PORT, Producer,
+    schedule::{Measured, Scheduler, Schedules},
+};
 use warren_runtime::{
-    Shutdown,
-    http::{self, Metrics, Server},
+    Shutdown, clock,
+    http::{Metrics, Server},
     readiness::Readiness,
 };
 
@@ -22,33 +26,46 @@ use routes::State;
 // The server gives its last answers a few seconds by itself; this is for what comes on top.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Listens, keeps the queues declared, and publishes.
+/// Listens, keeps the queues declared, publishes, and runs the schedules.
 #[derive(Debug)]
 pub struct Gateway {
     producer: Producer,
     queues: Queues,
+    ticking: Option<Scheduler>,
     server: Server,
 }
 
 impl Gateway {
     /// Begins to listen and to connect.
-    pub async fn bind(mut config: Config) -> Result<Self, http::Error> {
+    pub async fn bind(mut config: Config) -> anyhow::Result<Self> {
         config.app_id.get_or_insert_with(|| "warren-gateway".to_owned());
         let readiness = Readiness::default();
         let metrics = Metrics::new();
         let queues = Queues::new(&config, readiness.latch("queues"));
         let producer = Producer::start(&config, Some(readiness.latch("publisher")));
+        let schedules = Schedules::new(&config, producer.clone())?;
+        let ticking = if config.run_schedules {
+            let (latch, measured) = (readiness.latch("schedules"), Measured::new(&metrics));
+            let file = config.definitions()?;
+            Some(Scheduler::new(schedules.clone(), &clock::process_name(), file, latch, measured))
+        } else {
+            None
+        };
         let state = State::new(producer.clone(), config.max_request_bytes, &metrics);
-        let server = Server::bind(&config.http, PORT, routes::routes(state), readiness, metrics).await?;
-        Ok(Self { producer, queues, server })
+        let routes = routes::routes(state).merge(schedules::routes(schedules));
+        let server = Server::bind(&config.http, PORT, routes, readiness, metrics).await?;
+        Ok(Self { producer, queues, ticking, server })
     }
 
     /// Serves until a signal comes, and ends in good order: last answers, last events, goodbye.
-    pub async fn run(self, shutdown: &Shutdown) -> io::Result<()> {
-        let Self { producer, queues, server } = self;
+    pub async fn run(self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let Self { producer, queues, ticking, server } = self;
         let tracker = TaskTracker::new();
         let drain = shutdown.drain.clone();
         tracker.spawn(queues.run(drain.clone()));
+        if let Some(scheduler) = ticking {
+            tracker.spawn(scheduler.run(drain.clone()));
+        }
         tracker.spawn(async move {
             server.run(drain.clone()).await;
             // Without its server the gateway is of no use.

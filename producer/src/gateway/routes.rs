@@ -40,8 +40,10 @@ This is Warren's gateway: it hands tasks in, and answers when the broker has con
 Where it wants a token, add: -H 'Authorization: Bearer TOKEN'
 
 POST /tasks takes one task or an array of them. A task has a kind and, if you like: payload (any JSON), queue, id,
-priority (0 to 9), delay (\"30s\" or milliseconds) or eta, expiration, max_attempts, timeout, backoff, reply_to,
-correlation_id, headers, traceparent.
+once, priority (0 to 9), delay (\"30s\" or milliseconds) or eta, expiration, deadline, max_attempts, timeout, backoff,
+reply_to, correlation_id, headers, traceparent.
+
+GET /schedules shows what runs when; PUT /schedules/NAME puts a schedule there: cron (with a zone) or every, and a task.
 
 GET /live, /ready and /metrics say how it is.
 ";
@@ -71,7 +73,7 @@ pub fn routes(state: State) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "expected POST /tasks or GET /")
         })
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "expected POST /tasks or GET /"))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "expected POST /tasks, GET /schedules or GET /"))
         .with_state(Arc::new(state))
 }
 
@@ -161,7 +163,7 @@ impl State {
     }
 }
 
-async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     let reading = async {
         let mut chunks = body.into_data_stream();
         let (mut bytes, mut seen) = (Vec::new(), 0);
@@ -178,7 +180,7 @@ async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
             }
         }
         if seen > limit {
-            let detail = format!("a request may have at most {limit} bytes (max_request_bytes)");
+            let detail = format!("this request may have at most {limit} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into());
         }
         Ok(bytes)

@@ -24,10 +24,10 @@ impl Route<'_> {
     /// hold, since a message expires at the head of a queue only, and the worker checks the deadline again.
     pub fn address(&self, copy: Copy, names: &Names, now: Timestamp) -> Outgoing {
         let mut copy = copy
-            .without(&[header::DELAY, header::ETA, header::DUE, header::LEAVE, header::QUEUE, header::DEADLINE])
+            .without(&[header::DELAY, header::ETA, header::DUE, header::LEAVE, header::QUEUE, header::EXPIRES])
             .number(header::ATTEMPT, self.attempt.get().into());
         if let Some(deadline) = self.deadline {
-            copy = copy.time(header::DEADLINE, deadline);
+            copy = copy.time(header::EXPIRES, deadline);
         }
         match self.due.and_then(|due| Some((due, ladder::next_stay(now, due)?))) {
             Some((due, stay)) => copy

@@ -71,6 +71,16 @@ impl Problems {
     pub fn add(&mut self, key: &str, problem: impl fmt::Display) {
         self.0.push(format!("{key}: {problem}"));
     }
+
+    /// Reports everything that is wrong with a part.
+    pub fn extend(&mut self, part: Self) {
+        self.0.extend(part.0);
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl fmt::Display for Problems {

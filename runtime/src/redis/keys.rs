@@ -151,6 +151,31 @@ impl Keys {
         self.with("status")
     }
 
+    /// Hash: the schedules, as JSON: the truth of what is to run when.
+    pub fn schedules(&self) -> String {
+        self.with("schedules")
+    }
+
+    /// Hash: how far each schedule has come, as JSON.
+    pub fn schedule_progress(&self) -> String {
+        self.with("schedules:progress")
+    }
+
+    /// String: another one each time that a schedule changes.
+    pub fn schedule_edition(&self) -> String {
+        self.with("schedules:edition")
+    }
+
+    /// Hash: what the event log says of the schedules, as JSON, written by the projection.
+    pub fn schedule_history(&self) -> String {
+        self.with("schedules:history")
+    }
+
+    /// String with an expiry: which producer runs the schedules.
+    pub fn scheduler(&self) -> String {
+        self.with("scheduler")
+    }
+
     /// The field of [`Keys::orders`] for a queue or a worker.
     pub fn order_field(target: &Target) -> String {
         match target {

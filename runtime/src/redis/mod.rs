@@ -1,6 +1,7 @@
 //! Redis: where the projection lives.
 
 pub mod keys;
+pub mod leader;
 
 use std::{path::PathBuf, time::Duration};
 

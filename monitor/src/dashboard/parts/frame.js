@@ -11,6 +11,7 @@ const PLACES = [
   ["queues", "Queues", "q"],
   ["workers", "Workers", "w"],
   ["tasks", "Tasks", "t"],
+  ["schedules", "Schedules", "s"],
   ["dead", "Dead letters", "d"],
   ["audit", "Audit trail", "a"],
 ];

@@ -3,13 +3,14 @@ import { h } from "../lib/dom.js";
 import { go } from "../lib/route.js";
 import { ask } from "./dialog.js";
 
-const PLACES = { o: "overview", q: "queues", w: "workers", t: "tasks", d: "dead", a: "audit" };
+const PLACES = { o: "overview", q: "queues", w: "workers", t: "tasks", s: "schedules", d: "dead", a: "audit" };
 const KEYS = [
   [["/"], "search tasks"],
   [["g", "o"], "overview"],
   [["g", "q"], "queues"],
   [["g", "w"], "workers"],
   [["g", "t"], "tasks"],
+  [["g", "s"], "schedules"],
   [["g", "d"], "dead letters"],
   [["g", "a"], "audit trail"],
   [["j"], "next row"],

@@ -1,9 +1,9 @@
-//! Who leads: a lease in Redis, held by one monitor at a time.
+//! Who leads: a lease in Redis, held by one process at a time.
 //!
-//! The lease only keeps two monitors from doing the same work. That nothing is applied twice does not rest on it, but on
-//! the projection's guarded transaction.
+//! The lease only keeps two processes from doing the same work. That nothing is done twice does not rest on it, but on
+//! what guards each change.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{fmt, mem, time::Duration};
 
 use redis::Script;
 use tokio::{
@@ -12,18 +12,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use warren_runtime::{
-    amqp::session::chain,
-    readiness::Latch,
-    redis::{Error, Store},
-};
 
-use crate::metrics::Metrics;
+use super::{Error, Store};
+use crate::amqp::session::chain;
 
-const LEASE: Duration = Duration::from_secs(10);
-// Ends our term before Redis ends our lease, whatever the two clocks' rates.
-const MARGIN: Duration = Duration::from_secs(2);
-const RENEWAL: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -41,20 +33,53 @@ const RELEASE: &str = "#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])";
 
-/// Runs for leadership as long as the process lives.
-#[derive(Debug)]
-pub struct Candidate {
-    store: Store,
-    process: String,
-    latch: Arc<Latch>,
-    metrics: Metrics,
+/// What is led, and for how long at a time.
+#[derive(Debug, Clone)]
+pub struct Office {
+    /// The key of the lease.
+    pub key: String,
+    /// How long a lease is: the longest time without a leader.
+    pub lease: Duration,
+    /// How much earlier a term ends by itself than its lease, whatever the two clocks' rates.
+    pub margin: Duration,
+    /// How often the lease is renewed.
+    pub renewal: Duration,
 }
 
-impl Candidate {
-    /// For the process of this name. While another leads, the latch says whether Redis answers; in our own term it
-    /// belongs to the projection.
-    pub fn new(store: Store, process: &str, latch: Arc<Latch>, metrics: Metrics) -> Self {
-        Self { store, process: process.to_owned(), latch, metrics }
+/// What becomes of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News<'a> {
+    /// Another leads.
+    Waiting,
+    /// Redis gives no lease, for this reason.
+    Refused(&'a str),
+    /// Our own term begins.
+    Leading,
+    /// Our own term is over.
+    Over,
+}
+
+/// Runs for leadership as long as the process lives.
+pub struct Candidate<Tell> {
+    store: Store,
+    office: Office,
+    process: String,
+    tell: Tell,
+}
+
+impl<Tell> fmt::Debug for Candidate<Tell> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate")
+            .field("office", &self.office)
+            .field("process", &self.process)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Tell: Fn(News<'_>)> Candidate<Tell> {
+    /// For the process of this name, which must be unique to this run of it. `tell` is told all news.
+    pub fn new(store: Store, office: Office, process: &str, tell: Tell) -> Self {
+        Self { store, office, process: process.to_owned(), tell }
     }
 
     /// Calls `lead` for each term, until `drain`. The token tells it that the term is over; the lease is given up only
@@ -66,12 +91,12 @@ impl Candidate {
             let wait = match timeout(PATIENCE, self.ask(ACQUIRE)).await {
                 Ok(Ok(true)) => {
                     silent = false;
-                    self.term(before + LEASE - MARGIN, &drain, &lead).await;
+                    self.term(before + self.office.lease - self.office.margin, &drain, &lead).await;
                     Duration::ZERO
                 }
                 Ok(Ok(false)) => {
                     silent = false;
-                    self.latch.met();
+                    (self.tell)(News::Waiting);
                     RETRY
                 }
                 Ok(Err(error)) => self.refused(&chain(&error), &mut silent),
@@ -83,7 +108,7 @@ impl Candidate {
 
     // A Redis that is there and takes nothing, for its disk is full, is another matter than one that is away: say which.
     fn refused(&self, why: &str, silent: &mut bool) -> Duration {
-        self.latch.missing(why);
+        (self.tell)(News::Refused(why));
         if !mem::replace(silent, true) {
             warn!(error = why, "Redis gives no lease");
         }
@@ -96,9 +121,8 @@ impl Candidate {
         drain: &CancellationToken,
         lead: impl Fn(CancellationToken) -> F,
     ) {
-        info!("leading");
-        self.metrics.leader.set(1);
-        self.latch.missing("the projection is starting");
+        info!(office = self.office.key, "leading");
+        (self.tell)(News::Leading);
         let over = CancellationToken::new();
         // Should we be dropped in the middle, the term is over as well.
         let _over = over.clone().drop_guard();
@@ -112,26 +136,27 @@ impl Candidate {
             over.cancel();
             leading.await;
         }
-        self.metrics.leader.set(0);
+        (self.tell)(News::Over);
         match timeout(PATIENCE, self.ask(RELEASE)).await {
-            Ok(Ok(_)) => info!("no longer leading"),
+            Ok(Ok(_)) => info!(office = self.office.key, "no longer leading"),
             failed @ (Ok(Err(_)) | Err(_)) => info!(?failed, "no longer leading, and the lease runs out by itself"),
         }
     }
 
     // Returns when the lease is lost or is no longer wanted.
     async fn keep(&self, mut deadline: Instant, drain: &CancellationToken) {
-        let mut wait = RENEWAL;
+        let Office { lease, margin, renewal, .. } = self.office;
+        let mut wait = renewal;
         while drain.run_until_cancelled(sleep(wait)).await.is_some() {
             // Counted from before the call: a slow renewal must not lengthen the lease.
             let before = Instant::now();
             match timeout_at(deadline, self.ask(RENEW)).await {
                 Ok(Ok(true)) => {
-                    deadline = before + LEASE - MARGIN;
-                    wait = RENEWAL;
+                    deadline = before + lease - margin;
+                    wait = renewal;
                 }
                 Ok(Ok(false)) => {
-                    warn!("the lease was lost to another monitor, or with the data of Redis");
+                    warn!("the lease was lost to another process, or with the data of Redis");
                     return;
                 }
                 Ok(Err(error)) => {
@@ -148,8 +173,8 @@ impl Candidate {
 
     async fn ask(&self, script: &str) -> Result<bool, Error> {
         let script = Script::new(script);
-        let mut call = script.key(self.store.keys().leader());
-        call.arg(&self.process).arg(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX));
+        let mut call = script.key(&self.office.key);
+        call.arg(&self.process).arg(u64::try_from(self.office.lease.as_millis()).unwrap_or(u64::MAX));
         Ok(call.invoke_async(&mut self.store.shared()).await?)
     }
 }
