@@ -3,6 +3,8 @@
 //! A fact is written once, by whoever caused it, and never changed. Readers ignore fields and kinds of event that they
 //! do not know, so that neighbouring versions of Warren share one log.
 
+mod batch;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,35 +17,7 @@ use crate::{
     worker::{Heartbeat, Hello},
 };
 
-/// The version that this code writes.
-pub const VERSION: u32 = 1;
-
-/// One message of the log: some events of one process, in the order in which they happened there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Batch {
-    /// The version of the writer.
-    #[serde(rename = "v")]
-    pub version: u32,
-    /// The process that wrote it: a new one for each start.
-    pub source: String,
-    /// Counts the batches of this source from 1. A hole means that something is missing.
-    pub seq: u64,
-    /// What happened.
-    pub events: Vec<Event>,
-}
-
-impl Batch {
-    /// From the body of a message.
-    pub fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
-    }
-}
-
-/// The body of a batch whose events are encoded already.
-pub fn assemble(source: &str, seq: u64, events: &[&str]) -> Vec<u8> {
-    let source = serde_json::to_string(source).expect("text is always valid JSON");
-    format!(r#"{{"v":{VERSION},"source":{source},"seq":{seq},"events":[{}]}}"#, events.join(",")).into_bytes()
-}
+pub use batch::{Batch, VERSION, assemble};
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -411,56 +385,5 @@ impl Event {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wire_format_is_fixed() {
-        let about =
-            About { kind: Kind::parse("resize").ok(), queue: QueueName::default(), priority: Priority::from(5) };
-        let run = Run { started: Timestamp::from_millis(10), worker: WorkerId::parse("host-1").unwrap() };
-        let task = TaskId::parse("t1").unwrap();
-        let batch = Batch {
-            version: VERSION,
-            source: "host-1".into(),
-            seq: 7,
-            events: vec![
-                Event::Started(Started {
-                    task: task.clone(),
-                    at: run.started,
-                    about: about.clone(),
-                    attempt: Attempt::FIRST,
-                    worker: run.worker.clone(),
-                    limit: Timestamp::from_millis(300_010),
-                    traceparent: None,
-                    transient: false,
-                }),
-                Event::Ended(Ended {
-                    task,
-                    at: Timestamp::from_millis(15),
-                    about,
-                    attempt: Attempt::FIRST,
-                    run,
-                    outcome: Outcome::retryable("no route"),
-                    verdict: Verdict::Retry { due: Timestamp::from_millis(1_015) },
-                }),
-            ],
-        };
-        let text = serde_json::to_string(&batch).unwrap();
-        insta::assert_snapshot!(text);
-        assert_eq!(Batch::decode(text.as_bytes()).unwrap(), batch);
-
-        let events: Vec<_> = batch.events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
-        let events: Vec<_> = events.iter().map(String::as_str).collect();
-        assert_eq!(assemble("host-1", 7, &events), text.as_bytes());
-    }
-
-    #[test]
-    fn a_newer_writers_events_and_fields_are_passed_over() {
-        let body = br#"{"v":2,"source":"s","seq":1,"more":true,"events":[{"type":"teleported","task":"x"},
-            {"type":"worker_stopped","worker":"w","at":5,"mood":"fine"}]}"#;
-        let batch = Batch::decode(body).unwrap();
-        assert_eq!(batch.events[0], Event::Unknown);
-        assert!(matches!(&batch.events[1], Event::WorkerStopped(goodbye) if goodbye.at.as_millis() == 5));
-    }
-}
+#[path = "event_tests.rs"]
+mod tests;
