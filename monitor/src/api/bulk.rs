@@ -81,10 +81,6 @@ pub struct RefusedTask {
     request_body = Bulk,
     responses(
         (status = 200, description = "What came of it, task by task", body = BulkAnswer),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis or the broker does not answer"),
     )
 )]

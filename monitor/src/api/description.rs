@@ -50,9 +50,10 @@ pub fn document(of_the_routes: &OpenApi, door: Door) -> Value {
 }
 
 fn complete(path: &str, operation: &mut Value, door: Door) {
-    let mut can_be_wrong = operation.get("requestBody").is_some();
+    let acts = operation.get("requestBody").is_some();
+    let mut is_asked_for_something = false;
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-        can_be_wrong = true;
+        is_asked_for_something = true;
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if let Some(shape) = shape(&name, path) {
             parameter["schema"] = shape;
@@ -62,7 +63,12 @@ fn complete(path: &str, operation: &mut Value, door: Door) {
     let mut add = |status: &str, description: &str| {
         responses.entry(status).or_insert_with(|| json!({"description": description}));
     };
-    if can_be_wrong {
+    if acts {
+        add("400", "The body is not JSON");
+        add("403", "A page of another site asks");
+        add("415", "The request's content type is not application/json");
+        add("422", "A field cannot be read; the problem names it");
+    } else if is_asked_for_something {
         add("422", "A parameter or a field cannot be read; the problem names it");
     }
     if door == Door::Locked {

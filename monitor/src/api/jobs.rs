@@ -100,12 +100,8 @@ pub async fn jobs(State(view): State<View>) -> Result<Json<Jobs>, Failure> {
     request_body = Wish,
     responses(
         (status = 202, description = "It is told to; it may deal with a hundred letters more", body = JobView),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "There is no such job"),
         (status = 409, description = "It is over already"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )
 )]
@@ -126,12 +122,8 @@ pub async fn stop(
     request_body = Wish,
     responses(
         (status = 202, description = "It is told to", body = JobView),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "There is no such job"),
         (status = 409, description = "It does not wait for a word"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )
 )]

@@ -90,12 +90,9 @@ pub struct ReplayGroup {
     request_body = Replay,
     responses(
         (status = 202, description = "It is taken on", body = Undertaken),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the task, or, with an edit, its letter was not found"),
         (status = 409, description = "It is no dead letter; the problem says what it is"),
         (status = 413, description = "The body is too large"),
-        (status = 415, description = "The request's content type is not application/json"),
         (status = 422, description = "A field cannot be read, or a worker could not read it; the problem names it"),
         (status = 503, description = "Redis does not answer, or no monitor leads"),
     )
@@ -122,12 +119,8 @@ pub async fn replay(State(view): State<View>, Extension(by): Extension<Operator>
     request_body = Wish,
     responses(
         (status = 202, description = "It is taken on", body = Undertaken),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the task"),
         (status = 409, description = "It is no dead letter; the problem says what it is"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )
 )]
@@ -144,12 +137,8 @@ pub async fn retry(State(view): State<View>, Extension(by): Extension<Operator>,
     request_body = Wish,
     responses(
         (status = 202, description = "It is taken on", body = Undertaken),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the task"),
         (status = 409, description = "It is no dead letter; the problem says what it is"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )
 )]
@@ -166,11 +155,7 @@ pub async fn discard(State(view): State<View>, Extension(by): Extension<Operator
     request_body = ReplayGroup,
     responses(
         (status = 202, description = "It is taken on", body = Undertaken),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "There is no dead letter in this group"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )
 )]
@@ -198,11 +183,7 @@ pub async fn replay_group(
     request_body = Wish,
     responses(
         (status = 202, description = "It is taken on", body = Undertaken),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "There is no dead letter in this group"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis does not answer"),
     )
 )]

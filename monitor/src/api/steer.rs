@@ -45,12 +45,8 @@ type Named = Result<Path<String>, PathRejection>;
     request_body = Wish,
     responses(
         (status = 202, description = "It is in force", body = Accepted),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the task"),
         (status = 409, description = "It is over, or cancelled already; the problem says which"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis or the broker does not answer"),
     )
 )]
@@ -69,12 +65,8 @@ pub async fn cancel(State(view): State<View>, Extension(by): Extension<Operator>
     request_body = Wish,
     responses(
         (status = 202, description = "It is in force, and the task is looked for", body = Accepted),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the task"),
         (status = 409, description = "It does not wait for a time; the problem says what it does"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis or the broker does not answer"),
     )
 )]
@@ -93,12 +85,8 @@ pub async fn run_now(State(view): State<View>, Extension(by): Extension<Operator
     request_body = Wish,
     responses(
         (status = 202, description = "It is in force", body = Accepted),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the queue"),
         (status = 409, description = "It is paused already"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis or the broker does not answer"),
     )
 )]
@@ -117,12 +105,8 @@ pub async fn pause(State(view): State<View>, Extension(by): Extension<Operator>,
     request_body = Wish,
     responses(
         (status = 202, description = "It is in force", body = Accepted),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the queue"),
         (status = 409, description = "It is not paused"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis or the broker does not answer"),
     )
 )]
@@ -141,12 +125,8 @@ pub async fn resume(State(view): State<View>, Extension(by): Extension<Operator>
     request_body = Wish,
     responses(
         (status = 202, description = "It is in force", body = Accepted),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the worker"),
         (status = 409, description = "It drains already, or is not there any more"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis or the broker does not answer"),
     )
 )]
@@ -165,12 +145,8 @@ pub async fn drain(State(view): State<View>, Extension(by): Extension<Operator>,
     request_body = Wish,
     responses(
         (status = 202, description = "It is in force", body = Accepted),
-        (status = 400, description = "The body is not JSON"),
-        (status = 403, description = "A page of another site asks"),
         (status = 404, description = "Nothing is known of the worker"),
         (status = 409, description = "It was not told to drain, or is not there any more"),
-        (status = 415, description = "The request's content type is not application/json"),
-        (status = 422, description = "A field cannot be read; the problem names it"),
         (status = 503, description = "Redis or the broker does not answer"),
     )
 )]
