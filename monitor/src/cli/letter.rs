@@ -66,7 +66,7 @@ pub async fn run(args: Args, config: &Config) -> Result<(), Failure> {
     }
     let letter: Letter = answer.read()?;
     let now = clock::now();
-    let at = |moment: Option<Moment>| moment.map(|moment| format!("{moment} ({})", moment.ago(now)).into());
+    let at = |moment: Option<Moment>| moment.map(|moment| moment.in_full(now).into());
     let mut page = Page::new();
     page.line(&[Cell::new(&letter.id, Tone::Strong)]);
     page.facts(&[

@@ -23,6 +23,11 @@ impl Moment {
         if self.0 > now { text } else { text + " ago" }
     }
 
+    /// Where there is room for both: `2026-01-31T12:00:00Z (42s ago)`.
+    pub fn in_full(self, now: Timestamp) -> String {
+        format!("{self} ({})", self.ago(now))
+    }
+
     /// The point in time itself.
     pub fn timestamp(self) -> Timestamp {
         self.0

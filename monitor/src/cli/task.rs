@@ -112,7 +112,7 @@ pub async fn run(args: Args, config: &Config) -> Result<(), Failure> {
 
 impl Task {
     fn tell(&self, page: &mut Page, now: Timestamp) {
-        let at = |moment: Option<Moment>| moment.map(|moment| format!("{moment} ({})", moment.ago(now)).into());
+        let at = |moment: Option<Moment>| moment.map(|moment| moment.in_full(now).into());
         page.line(&[
             Cell::new(&self.id, Tone::Strong),
             "  ".into(),
