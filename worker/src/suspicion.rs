@@ -135,7 +135,7 @@ impl Suspicion {
     }
 
     async fn decide(&self, work: &Work, taken: &Taken, own: Option<&Run>) -> Decision {
-        let others = match self.others(work, taken.connected, own).await {
+        let others = match self.others(work, taken, own).await {
             Others::Began(workers) => workers,
             Others::Settled(decision) => return decision,
             Others::Unknown => return self.guess(work, taken).await,
@@ -143,6 +143,12 @@ impl Suspicion {
         let is_news = !others.is_empty();
         let mut suspects = Suspects::of(work);
         suspects.workers.extend(others);
+        let Some(records) = self.witness.workers(&suspects.workers).await else {
+            return self.guess(work, taken).await;
+        };
+        // Who has been heard of since did not die of it; and whoever reads the names next may have nobody to ask.
+        let mut records = records.into_iter();
+        suspects.workers.retain(|_| !records.next().flatten().is_some_and(|record| self.outlived(&record)));
         suspects.crashes = match own {
             // The record is complete, and knows better than what was counted without it.
             Some(_) => suspects.workers.len(),
@@ -160,12 +166,12 @@ impl Suspicion {
 
     // Whoever began it may be at it still, and only cut off from the broker for a moment: its last word holds for half of
     // the time after which it counts as lost. Nothing is held up meanwhile: the delivery rests on the ladder.
-    async fn others(&self, work: &Work, connected: Instant, own: Option<&Run>) -> Others {
+    async fn others(&self, work: &Work, taken: &Taken, own: Option<&Run>) -> Others {
         let (mut asked, mut later) = (false, Vec::new());
         loop {
             let Some(record) = self.witness.task(&work.id).await else { return Others::Unknown };
             let attempt = record.attempts.get(&work.task.attempt);
-            if connected.elapsed() < SETTLING && attempt.is_none_or(|attempt| attempt.runs.is_empty()) {
+            if taken.connected.elapsed() < SETTLING && attempt.is_none_or(|attempt| attempt.runs.is_empty()) {
                 match self.abort.run_until_cancelled(sleep(BETWEEN_QUESTIONS)).await {
                     Some(()) => continue,
                     None => return Others::Began(Vec::new()),
@@ -185,8 +191,9 @@ impl Suspicion {
             }
             let Some(records) = self.witness.workers(&workers).await else { return Others::Began(workers) };
             let now = clock::now();
+            let patience = if self.is_shaken(taken) { Duration::MAX } else { self.silence() };
             let may_go_on = |run: &Run, record: &WorkerRecord| {
-                record.may_be_at(&work.id, work.task.attempt, run, now, self.lost_after / 2)
+                record.may_be_at(&work.id, work.task.attempt, run, now, patience)
             };
             let known = runs.into_iter().zip(records).filter_map(|(run, record)| Some((run, record?)));
             let at_it = known.filter(|(run, record)| may_go_on(run, record)).map(|(run, _)| run);
@@ -212,17 +219,33 @@ impl Suspicion {
                 return self.guess(work, taken).await;
             };
             let (now, waited) = (clock::now(), begun.elapsed() > self.lost_after + BETWEEN_LOOKS);
+            let is_shaken = self.is_shaken(taken) && !waited;
             // Who lives has been heard of within that time.
             let is_lost = |record: &Option<WorkerRecord>| {
                 record.as_ref().map_or(waited, |record| record.health(now, self.lost_after) == Health::Lost)
             };
-            if records.iter().filter(|record| is_lost(record)).count() >= self.crashes {
+            if !is_shaken && records.iter().filter(|record| is_lost(record)).count() >= self.crashes {
                 return Decision::Poison(suspects);
             }
             if waited || self.abort.run_until_cancelled(sleep(BETWEEN_LOOKS)).await.is_none() {
                 return Decision::Run;
             }
         }
+    }
+
+    // How long a worker is silent before what it began is taken from it.
+    fn silence(&self) -> Duration {
+        self.lost_after / 2
+    }
+
+    // What kept this worker from the broker may have kept the others: their silence proves nothing yet.
+    fn is_shaken(&self, taken: &Taken) -> bool {
+        taken.session == Session::Again && taken.connected.elapsed() < self.silence()
+    }
+
+    // Whether the worker is there still, or ended in good order.
+    fn outlived(&self, record: &WorkerRecord) -> bool {
+        record.stopped.is_some() || clock::now().since(record.seen()) <= self.silence()
     }
 
     async fn guess(&self, work: &Work, taken: &Taken) -> Decision {

@@ -47,6 +47,10 @@ impl Witness {
 
     /// The records of workers, each if there is one; `None` where nobody answers.
     pub async fn workers(&self, workers: &[WorkerId]) -> Option<Vec<Option<WorkerRecord>>> {
+        if workers.is_empty() {
+            // HMGET without a field is an error.
+            return Some(Vec::new());
+        }
         let (mut store, key) = (self.store.shared(), self.store.keys().workers());
         let fields: Vec<_> = workers.iter().map(WorkerId::as_str).collect();
         let texts: Vec<Option<Vec<u8>>> = self.ask(store.hmget(key, &fields)).await?;
