@@ -6,7 +6,7 @@ use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool, Proxy, Wire,
     broker::{close_connections, headers, message},
-    http,
+    http, ledger,
     pool::{PATIENCE, Service},
     servers,
     timeline::millis,
@@ -29,6 +29,11 @@ fn handlers(pool: &Pool, head: &str) -> String {
         format!("[handlers.{name}]\ntype = 'command'\ncommand = ['sh', '{script}', '{status}']\n")
     };
     format!("{HEARTBEAT}{head}\n{}{}{}", kind("good", 0), kind("shaky", 1), kind("hopeless", 65))
+}
+
+// Two missed heartbeats are a second in the other tests, and a loaded machine takes longer than that to connect anew.
+fn patient(pool: &Pool) -> String {
+    handlers(pool, "slots = 2").replace(HEARTBEAT, "heartbeat = '2s'\n")
 }
 
 fn lines(pool: &Pool, beginning: &str) -> usize {
@@ -241,14 +246,14 @@ async fn the_late_outcomes_of_a_worker_that_was_frozen_are_stale_and_it_consumes
 async fn what_a_worker_runs_that_was_cut_off_is_not_run_by_another() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
     let monitor = monitor(&pool).await;
-    let first = pool.worker(&handlers(&pool, "slots = 2")).await;
+    let first = pool.worker(&patient(&pool)).await;
     let id = monitor.get("/api/workers").await.unwrap()["workers"][0]["id"].as_str().unwrap().to_owned();
     hand_in(&broker, &pool, "good", 0).await;
     hand_in(&broker, &pool, "shaky", 100).await;
     for id in ["good", "shaky"] {
         monitor.task(id, TaskState::Running).await;
     }
-    let second = pool.worker(&handlers(&pool, "slots = 2")).await;
+    let second = pool.worker(&patient(&pool)).await;
     close_connections(&id).await;
     until("the second worker has put both off, and they have come back", PATIENCE, async || {
         for id in ["good", "shaky"] {
@@ -269,4 +274,39 @@ async fn what_a_worker_runs_that_was_cut_off_is_not_run_by_another() {
     assert_eq!(seen, [1; 3]);
     first.ready().await;
     second.ready().await;
+}
+
+#[tokio::test]
+async fn the_silence_of_a_time_without_the_broker_is_held_against_no_worker() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let monitor = monitor(&pool).await;
+    let wires = [Proxy::to(&servers::amqp()).await, Proxy::to(&servers::amqp()).await];
+    let first = behind(&wires[0], &pool, &patient(&pool)).await;
+    hand_in(&broker, &pool, "good", 0).await;
+    monitor.task("good", TaskState::Running).await;
+    let second = behind(&wires[1], &pool, &patient(&pool)).await;
+    for wire in &wires {
+        wire.set(Wire::Cut);
+    }
+    // Longer than a worker's last word holds.
+    until("both have been silent for 5 s", PATIENCE, async || {
+        let workers = monitor.get("/api/workers").await?;
+        let silent = |worker: &Value| millis(&worker["seen"]) + 5_000 < i64::try_from(ledger::now()).unwrap();
+        let all = workers["workers"].as_array().is_some_and(|list| list.iter().all(silent));
+        if all { Ok(()) } else { Err(workers.to_string()) }
+    })
+    .await;
+    wires[1].set(Wire::Open);
+    until("the second has put it off, and it has come back", PATIENCE, async || {
+        let task = monitor.get("/api/tasks/good").await?;
+        if attempts(&task)[0]["queued"].is_null() { Err(task.to_string()) } else { Ok(()) }
+    })
+    .await;
+    wires[0].set(Wire::Open);
+    first.ready().await;
+    second.ready().await;
+    pool.open_gate();
+    monitor.task("good", TaskState::Succeeded).await;
+    nothing_is_left(&broker, &pool, &monitor).await;
+    assert_eq!(lines(&pool, "begin good 1"), 1);
 }

@@ -192,9 +192,8 @@ impl Suspicion {
             let Some(records) = self.witness.workers(&workers).await else { return Others::Began(workers) };
             let now = clock::now();
             let patience = if self.is_shaken(taken) { Duration::MAX } else { self.silence() };
-            let may_go_on = |run: &Run, record: &WorkerRecord| {
-                record.may_be_at(&work.id, work.task.attempt, run, now, patience)
-            };
+            let may_go_on =
+                |run: &Run, record: &WorkerRecord| record.may_be_at(&work.id, work.task.attempt, run, now, patience);
             let known = runs.into_iter().zip(records).filter_map(|(run, record)| Some((run, record?)));
             let at_it = known.filter(|(run, record)| may_go_on(run, record)).map(|(run, _)| run);
             // Of two that begin at once the earlier goes on, and not neither.
