@@ -120,3 +120,18 @@ async fn a_monitor_that_others_can_reach_does_not_start_without_a_token() {
     assert_eq!(process.ended(PATIENCE).await.code(), Some(2), "{}", process.output());
     assert!(process.output().contains("http.token"), "{}", process.output());
 }
+
+#[tokio::test]
+async fn without_a_token_a_monitor_answers_to_no_name_that_another_site_can_point_at_it() {
+    let pool = Pool::new();
+    let monitor =
+        pool.start("warren-monitor", &[], &[("WARREN_HTTP__HOSTS", "pool.example, other.example".into())]).await;
+    for (host, expected) in
+        [("evil.example", 421), ("pool.example", 200), ("other.example:8080", 200), ("monitor", 200)]
+    {
+        for path in ["/", "/api/overview"] {
+            let request = http::client().get(format!("{}{path}", monitor.url)).header("host", host);
+            assert_eq!(request.send().await.unwrap().status().as_u16(), expected, "{host}{path}");
+        }
+    }
+}

@@ -147,6 +147,90 @@ async fn a_dead_letter_is_looked_at_changed_and_replayed_from_the_page() {
     is_content(&browser).await;
 }
 
+// A handler that takes nothing until the file `good` lies beside its script.
+fn picky(pool: &Pool) -> String {
+    let good = pool.folder().join("good").display().to_string();
+    let script = pool.file("picky.sh", &format!("[ -e {good} ] || {{ echo 'nothing is good yet' >&2; exit 65; }}"));
+    format!("slots = 2\n[handlers.picky]\ntype = 'command'\ncommand = ['sh', '{script}']\n")
+}
+
+#[tokio::test]
+async fn a_group_of_dead_letters_is_replayed_behind_a_canary_from_the_page() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let (_worker, monitor) = (pool.worker(&picky(&pool)).await, pool.monitor().await);
+    let ids = ["pick-1", "pick-2", "pick-3", "pick-4"];
+    for id in ids {
+        publish(&pool, &broker, "picky", id, &json!({})).await;
+    }
+    monitor.count(TaskState::Dead, ids.len() as u64).await;
+    pool.file("good", "");
+
+    let browser = open(&monitor, "#/dead").await;
+    browser.sees("nothing is good yet").await;
+    browser.click("Canary").await;
+    browser.click("Replay one").await;
+    browser.sees("1 of 4").await;
+    monitor.count(TaskState::Succeeded, 1).await;
+    monitor.count(TaskState::Dead, 3).await;
+    browser.click("Replay the rest").await;
+    browser.sees("Replay the other 3 letters?").await;
+    browser.script("document.querySelector('dialog .primary, dialog [type=submit]').click()", &[]).await;
+    monitor.count(TaskState::Succeeded, 4).await;
+    browser.sees("4 of 4").await;
+    browser.sees("No dead letters.").await;
+    for id in ids {
+        let task = monitor.task(id, TaskState::Succeeded).await;
+        assert_eq!(task["attempts"].as_array().unwrap().len(), 2, "{task}");
+    }
+    is_content(&browser).await;
+}
+
+#[tokio::test]
+async fn what_is_selected_on_the_page_is_acted_on_and_nothing_else() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let (_worker, monitor) = (pool.worker(&picky(&pool)).await, pool.monitor().await);
+    for id in ["later-1", "later-2", "later-3"] {
+        let properties = message("echo", id).with_headers(headers(&[("delay", json!(3_600_000))]));
+        broker.publish(&pool.names().tasks(), "default", properties, b"{}").await;
+        monitor.task(id, TaskState::Delayed).await;
+    }
+    let browser = open(&monitor, "#/tasks?state=delayed").await;
+    browser.click("Select later-1").await;
+    browser.click("Run now").await;
+    browser.click("Run now 1 task").await;
+    monitor.task("later-1", TaskState::Succeeded).await;
+    browser.misses("later-1").await;
+    browser.click("Select all that are shown").await;
+    browser.sees("2 tasks selected").await;
+    browser.click("Select later-3").await;
+    browser.sees("1 task selected").await;
+    browser.click("Cancel").await;
+    browser.click("Cancel 1 task").await;
+    monitor.task("later-2", TaskState::Cancelled).await;
+    monitor.task("later-3", TaskState::Delayed).await;
+    is_content(&browser).await;
+}
+
+#[tokio::test]
+async fn a_worker_is_drained_from_the_page_and_works_again() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let (_worker, monitor) = (pool.worker("slots = 2\nheartbeat = '1s'").await, pool.monitor().await);
+    let browser = open(&monitor, "#/workers").await;
+    browser.click("Drain").await;
+    browser.fill("Reason", "a new kernel").await;
+    browser.sees("draining").await;
+    let told =
+        browser.script("return !!document.querySelector('[title=\"drained by anonymous: a new kernel\"]')", &[]).await;
+    assert_eq!(told, json!(true));
+    publish(&pool, &broker, "echo", "waits", &json!({})).await;
+    monitor.task("waits", TaskState::Queued).await;
+    browser.click("Resume").await;
+    browser.click("Resume the worker").await;
+    monitor.task("waits", TaskState::Succeeded).await;
+    browser.sees("alive").await;
+    is_content(&browser).await;
+}
+
 #[tokio::test]
 async fn a_phone_shows_every_view_without_scrolling_sideways_and_nothing_written_by_others_becomes_markup() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);

@@ -4,6 +4,8 @@
 //! browsers ask for by themselves and then send along with everything, event streams included. The name is taken at its
 //! word: it is for the audit trail, the token for the door.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{Request, State},
@@ -26,12 +28,13 @@ const CHALLENGE: &str = r#"Basic realm="warren", charset="UTF-8""#;
 #[derive(Debug, Clone)]
 pub struct Guard {
     token: Option<Secret>,
+    hosts: Arc<[String]>,
 }
 
 impl Guard {
-    /// With this token.
-    pub fn new(token: Option<Secret>) -> Self {
-        Self { token }
+    /// With this token, and for a service that is reached by these names, separated by commas.
+    pub fn new(token: Option<Secret>, hosts: &str) -> Self {
+        Self { token, hosts: hosts.split(',').map(|name| name.trim().to_owned()).collect() }
     }
 
     /// Whether everybody passes.
@@ -42,9 +45,15 @@ impl Guard {
     /// Stands before these routes, and keeps other sites from acting through somebody's browser.
     pub fn before(&self, routes: Router) -> Router {
         // The last is the outermost: who shows no token learns nothing, not even what else is wrong.
-        routes
+        let routes = routes
             .layer(middleware::from_fn(site::keep_out_foreign_pages))
-            .layer(middleware::from_fn_with_state(self.clone(), check))
+            .layer(middleware::from_fn_with_state(self.clone(), check));
+        // A browser sends the token to no name that it was not given for.
+        if self.is_open() {
+            routes.layer(middleware::from_fn_with_state(self.hosts.clone(), site::keep_out_foreign_names))
+        } else {
+            routes
+        }
     }
 
     // Whom the request comes from, if it is let in.
@@ -111,7 +120,7 @@ mod tests {
 
     #[test]
     fn admits_by_table() {
-        let guard = Guard::new(Some(Secret::new("s3cret")));
+        let guard = Guard::new(Some(Secret::new("s3cret")), "");
         let basic = |pair: &str| format!("Basic {}", base64::encode(pair.as_bytes()));
         for (value, by) in [
             (None, None),
@@ -134,7 +143,7 @@ mod tests {
 
     #[test]
     fn without_a_token_everybody_is_let_in_and_may_say_who_it_is() {
-        let guard = Guard::new(None);
+        let guard = Guard::new(None, "");
         assert_eq!(admitted(&guard, None).as_deref(), Some("anonymous"));
         assert_eq!(admitted(&guard, Some("Bearer x")).as_deref(), Some("anonymous"));
         let basic = format!("Basic {}", base64::encode(b"ann:"));

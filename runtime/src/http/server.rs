@@ -28,13 +28,23 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Let everybody in who can reach the address.
     pub allow_unauthenticated: bool,
+    /// The names by which the service is reached without a token, separated by commas, beside addresses, `localhost` and names
+    /// without a dot.
+    pub hosts: String,
     /// Whether metrics are open without the token.
     pub open_metrics: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: None, token: None, token_file: None, allow_unauthenticated: false, open_metrics: true }
+        Self {
+            listen: None,
+            token: None,
+            token_file: None,
+            allow_unauthenticated: false,
+            hosts: String::new(),
+            open_metrics: true,
+        }
     }
 }
 
@@ -105,7 +115,7 @@ impl Server {
         metrics: Metrics,
     ) -> Result<Self, Error> {
         let address = config.address(port);
-        let guard = Guard::new(config.secret()?);
+        let guard = Guard::new(config.secret()?, &config.hosts);
         if guard.is_open() && !address.ip().is_loopback() {
             warn!(%address, "anybody who reaches this address is let in: http.allow_unauthenticated is set");
         }

@@ -4,12 +4,19 @@
 //! from (`Sec-Fetch-Site`, W3C Fetch Metadata; `Origin`, WHATWG Fetch), and asks beforehand whether a page of another site
 //! may send JSON, to which nobody here says yes. Programs send neither header, and are let through if they name their JSON
 //! as such.
+//!
+//! Another site can also let its own name point at this machine (DNS rebinding): then its page is of this site by every
+//! word of the browser but one, the name in `Host`. Where no token is asked for, that name has to be one that nobody
+//! outside can point here.
+
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{
         HeaderMap, Method, StatusCode,
         header::{CONTENT_TYPE, HOST, ORIGIN},
+        uri::Authority,
     },
     middleware::Next,
     response::{IntoResponse, Response},
@@ -25,6 +32,40 @@ pub(super) async fn keep_out_foreign_pages(request: Request, next: Next) -> Resp
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Refuses what was sent to a name that anybody could have pointed here, unless it is one of `known`.
+pub(super) async fn keep_out_foreign_names(
+    State(known): State<Arc<[String]>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let host = request.headers().get(HOST).map(|value| value.to_str().unwrap_or("?"));
+    // HTTP/2 has the name in the target instead.
+    match host.or_else(|| request.uri().authority().map(Authority::as_str)) {
+        Some(host) if !is_safe(host, &known) => {
+            let detail = format!(
+                "{host:?} is no name of this service: without http.token it answers to addresses, localhost, names \
+                 without a dot, and those in http.hosts"
+            );
+            Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response()
+        }
+        Some(_) | None => next.run(request).await,
+    }
+}
+
+fn is_safe(host: &str, known: &[String]) -> bool {
+    // An IPv6 address stands in brackets.
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let is_address = name.parse::<IpAddr>().is_ok();
+    is_address
+        || !name.contains('.')
+        || name.ends_with(".localhost")
+        || known.iter().any(|own| own.eq_ignore_ascii_case(&name))
 }
 
 fn judge(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
@@ -87,6 +128,29 @@ mod tests {
                 assert_eq!(status(&method, &headers), expected, "{method} {headers:?}");
             }
             assert_eq!(status(&Method::GET, &headers), 200, "what changes nothing is open to links");
+        }
+    }
+
+    #[test]
+    fn only_names_that_nobody_can_point_here_are_safe() {
+        let known = ["pool.example".to_owned()];
+        for (host, expected) in [
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("192.168.1.7", true),
+            ("localhost:8080", true),
+            ("LOCALHOST", true),
+            ("warren.localhost:8080", true),
+            ("monitor:8080", true),
+            ("pool.example:8080", true),
+            ("Pool.Example.", true),
+            ("evil.example:8080", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example", false),
+            ("pool.example.evil.example", false),
+            ("?.?", false),
+        ] {
+            assert_eq!(is_safe(host, &known), expected, "{host}");
         }
     }
 }
