@@ -11,7 +11,7 @@ use warren_tests::{
     broker::{headers, message},
     pool::{PATIENCE, Service},
     process::path_of,
-    until,
+    servers, until,
 };
 
 /// A pool with a task in each state that can be looked at.
@@ -362,4 +362,37 @@ async fn top_wants_a_terminal_and_a_monitor() {
     let mut away = Top::start(&Service { process: monitor.process, url: "http://127.0.0.1:1".to_owned() });
     away.read_until(None).await;
     assert!(away.seen.contains("ended 3") && !away.seen.contains("1049h"), "{:?}", away.seen);
+}
+
+// Its terminal goes away, and the signal that tells of it is blocked, as under some supervisors.
+const VANISHING: &str = r#"
+import os, pty, signal, sys, termios, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+child, terminal = pty.fork()
+if child == 0:
+    termios.tcsetwinsize(0, (30, 110))
+    os.execv(sys.argv[1], [sys.argv[1], "top", "--url", sys.argv[2]])
+seen = b""
+while b"default" not in seen:
+    seen += os.read(terminal, 65536)
+os.close(terminal)
+end = time.monotonic() + float(sys.argv[3])
+while time.monotonic() < end:
+    gone, status = os.waitpid(child, os.WNOHANG)
+    if gone:
+        sys.exit(0)
+    time.sleep(0.05)
+os.kill(child, signal.SIGKILL)
+sys.exit("top goes on without a terminal")
+"#;
+
+#[tokio::test]
+async fn top_ends_when_its_terminal_is_gone() {
+    let scene = Scene::new().await;
+    let mut command = Command::new(servers::python());
+    let patience = PATIENCE.as_secs().to_string();
+    command.args(["-c", VANISHING]).arg(path_of("warren-monitor")).args([&scene.monitor.url, &patience]);
+    command.env("TERM", "xterm-256color");
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("python runs");
+    assert!(output.status.success(), "{output:?}");
 }
