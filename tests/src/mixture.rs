@@ -145,8 +145,8 @@ impl Course {
     async fn strike(&mut self, blow: Blow, stage: &mut Stage) {
         let since = ledger::now();
         let struck = blow.fault.strike(stage, blow.draw).await;
-        if blow.fault.part() == Part::Workers {
-            // What the workers do now is no longer the doing of the broker's fault.
+        if blow.fault.part() == Part::Workers || blow.fault.stops_consumption() {
+            // What the workers do now is no longer the doing of the fault before.
             self.returning.clear();
         }
         let red = vec![false; stage.workers.len()];
