@@ -1,4 +1,4 @@
-//! Who and what: the names of tasks, kinds, queues, schedules and workers.
+//! Who and what: the names of tasks, kinds, queues, schedules, workflows and workers.
 
 use crate::name::name_type;
 
@@ -32,6 +32,22 @@ name_type!(
     /// A schedule's name. No colon: it is part of the ids of its tasks, `schedule:<name>:<time>`.
     ScheduleName,
     "schedule",
+    "1 to 64 characters of A-Z a-z 0-9 _ -",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+);
+
+name_type!(
+    /// A workflow's id. No colon: it is part of the ids of its tasks, `flow:<workflow>:<step>`.
+    WorkflowId,
+    "workflow id",
+    "1 to 64 characters of A-Z a-z 0-9 _ -",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+);
+
+name_type!(
+    /// The name of a step in its workflow.
+    StepName,
+    "step",
     "1 to 64 characters of A-Z a-z 0-9 _ -",
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 );

@@ -31,6 +31,7 @@ mod verdict;
 pub mod ladder;
 pub mod schedule;
 pub mod weights;
+pub mod workflow;
 
 // Facts, and the state that they add up to.
 pub mod event;
@@ -59,7 +60,7 @@ pub mod waiting;
 
 pub use attempt::Attempt;
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
-pub use identity::{Kind, Operator, OrderId, QueueName, ScheduleName, TaskId, WorkerId};
+pub use identity::{Kind, Operator, OrderId, QueueName, ScheduleName, StepName, TaskId, WorkerId, WorkflowId};
 pub use name::InvalidName;
 pub use outcome::{Outcome, Output};
 pub use priority::Priority;

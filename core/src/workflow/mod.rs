@@ -1,0 +1,15 @@
+//! Workflows: steps that wait for each other, and what follows when one ends.
+
+mod chunk;
+mod definition;
+mod graph;
+mod part;
+mod progress;
+mod status;
+
+pub use chunk::{Cut, join, slice};
+pub use definition::{Definition, List, OnFailure, Step, Work};
+pub use graph::{Edge, Graph, Job, LARGEST, Node, Place, Wrong};
+pub use part::{PREFIX, PartId};
+pub use progress::{Effects, Flow, Word};
+pub use status::{Conclusion, Counts, Part, PartState, Status};
