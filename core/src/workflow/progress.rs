@@ -249,6 +249,26 @@ impl Flow {
             self.stop_behind(graph, place, &mut look, effects);
         }
         self.look_at(graph, look, effects);
+        // Of a workflow within nothing may be left to do. From the innermost outwards.
+        for place in graph.places().collect::<Vec<_>>().into_iter().rev() {
+            if let (0, Status::Running { stopped, .. }, Job::Workflow) =
+                (self.open[place.0], self.status(place), &graph.node(place).job)
+            {
+                let conclusion = self.sum_up(graph, graph.node(place).children.iter().copied(), *stopped);
+                let mut look = Vec::new();
+                self.conclude(graph, place, conclusion, &mut look, effects);
+                self.look_at(graph, look, effects);
+            }
+        }
+    }
+
+    fn has_begun(&self, place: Place) -> bool {
+        match self.status(place) {
+            Status::Running { .. } => true,
+            Status::Ended { conclusion: Conclusion::Succeeded | Conclusion::Failed { .. }, .. } => true,
+            Status::Ended { conclusion: Conclusion::Skipped | Conclusion::Stopped | Conclusion::Cancelled, .. }
+            | Status::Waiting => false,
+        }
     }
 
     fn forget_what_followed(&mut self, graph: &Graph, effects: &mut Effects) {
@@ -258,7 +278,13 @@ impl Flow {
             let is_over = parent.is_some_and(|parent| self.status(parent).conclusion().is_some());
             let renewed = match self.status(place) {
                 Status::Running { stopped: true, .. } => Status::Running { parts: Vec::new(), stopped: false },
-                Status::Ended { conclusion: Conclusion::Skipped | Conclusion::Stopped, .. } if !is_over => Status::Waiting,
+                Status::Ended { conclusion: Conclusion::Skipped | Conclusion::Stopped, .. } if !is_over => {
+                    if graph.node(place).children.iter().any(|child| self.has_begun(*child)) {
+                        Status::Running { parts: Vec::new(), stopped: false }
+                    } else {
+                        Status::Waiting
+                    }
+                }
                 Status::Waiting | Status::Running { .. } | Status::Ended { .. } => continue,
             };
             self.statuses[place.0] = renewed;
