@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Kind, Operator, OrderId, Outcome, Priority, QueueName, Reason, ScheduleName, TaskId, Timestamp, Verdict,
-    WorkerId,
+    WorkerId, WorkflowId,
     command::Order,
     depth,
     preview::Preview,
@@ -55,6 +55,10 @@ pub enum Event {
     Declined(Declined),
     /// A schedule was put, removed, paused or resumed.
     ScheduleChanged(ScheduleChanged),
+    /// A workflow was handed in.
+    WorkflowSubmitted(WorkflowSubmitted),
+    /// Somebody cancelled a workflow, or lets what failed in it run again.
+    WorkflowSteered(WorkflowSteered),
     /// A worker is there.
     WorkerStarted(Hello),
     /// A worker is still there.
@@ -347,6 +351,46 @@ pub struct ScheduleChanged {
     pub entry: Box<Entry>,
 }
 
+/// See [`Event::WorkflowSubmitted`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkflowSubmitted {
+    /// Which.
+    pub workflow: WorkflowId,
+    /// When.
+    pub at: Timestamp,
+    /// Who handed it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// What it is: a [`Definition`](crate::workflow::Definition) as JSON. As text, for only who runs workflows reads it.
+    pub definition: String,
+}
+
+/// See [`Event::WorkflowSteered`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkflowSteered {
+    /// Names the action.
+    pub order: OrderId,
+    /// Which workflow.
+    pub workflow: WorkflowId,
+    /// When.
+    pub at: Timestamp,
+    /// What is wished.
+    pub wished: Steering,
+    /// At whose wish.
+    #[serde(flatten)]
+    pub wish: Wish,
+}
+
+/// What somebody wishes of a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steering {
+    /// That it ends.
+    Cancel,
+    /// That what failed in it runs again.
+    Retry,
+}
+
 /// See [`Event::WorkerStopped`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Goodbye {
@@ -376,6 +420,8 @@ impl Event {
             | Self::Undertaken(_)
             | Self::Unrouted(_)
             | Self::ScheduleChanged(_)
+            | Self::WorkflowSubmitted(_)
+            | Self::WorkflowSteered(_)
             | Self::WorkerStarted(_)
             | Self::Heartbeat(_)
             | Self::WorkerStopped(_)

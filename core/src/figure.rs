@@ -230,6 +230,8 @@ fn attempt(event: &Event) -> Option<Attempt> {
         | Event::Declined(_)
         | Event::Undertaken(_)
         | Event::ScheduleChanged(_)
+        | Event::WorkflowSubmitted(_)
+        | Event::WorkflowSteered(_)
         | Event::Unrouted(_)
         | Event::WorkerStarted(_)
         | Event::Heartbeat(_)

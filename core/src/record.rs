@@ -205,6 +205,8 @@ impl TaskRecord {
             | Event::Undertaken(_)
             | Event::Unrouted(_)
             | Event::ScheduleChanged(_)
+            | Event::WorkflowSubmitted(_)
+            | Event::WorkflowSteered(_)
             | Event::WorkerStarted(_)
             | Event::Heartbeat(_)
             | Event::WorkerStopped(_)

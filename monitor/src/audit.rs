@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use warren_core::{
     Operator, OrderId, Timestamp,
     command::{Order, Target},
-    event::{Event, Undertaking},
+    event::{Event, Steering, Undertaking, WorkflowSteered},
 };
 
 /// How many entries are kept.
@@ -35,6 +35,7 @@ impl Entry {
         match event {
             Event::Ordered(order) => Self::of_order(order),
             Event::Undertaken(undertaking) => Some(Self::of_undertaking(undertaking)),
+            Event::WorkflowSteered(steered) => Some(Self::of_steered(steered)),
             Event::Submitted(_)
             | Event::Deferred(_)
             | Event::Released(_)
@@ -49,6 +50,7 @@ impl Entry {
             | Event::Unrouted(_)
             | Event::Declined(_)
             | Event::ScheduleChanged(_)
+            | Event::WorkflowSubmitted(_)
             | Event::WorkerStarted(_)
             | Event::Heartbeat(_)
             | Event::WorkerStopped(_)
@@ -73,6 +75,15 @@ impl Entry {
     pub fn of_undertaking(undertaking: &Undertaking) -> Self {
         let Undertaking { order, at, what, target, wish } = undertaking.clone();
         Self { id: order, at, by: wish.by, what, target, reason: wish.reason }
+    }
+
+    fn of_steered(steered: &WorkflowSteered) -> Self {
+        let WorkflowSteered { order, workflow, at, wished, wish } = steered.clone();
+        let what = match wished {
+            Steering::Cancel => "cancel_workflow",
+            Steering::Retry => "retry_workflow",
+        };
+        Self { id: order, at, by: wish.by, what: what.to_owned(), target: workflow.to_string(), reason: wish.reason }
     }
 
     /// Its place in the trail: text that sorts by time.

@@ -38,10 +38,12 @@ mod metrics;
 /// What reads the log, the store, the tap and requests: reachable for the fuzz targets alone, and no part of the interface.
 #[doc(hidden)]
 pub mod decoders {
+    pub use warren_runtime::event_log::entry::Entry;
+
     pub use crate::{
         api::{filter::Filter, position::Position},
         found::Found,
-        projection::{Source, change, entry::Entry},
+        projection::{Source, change},
         tap::copy,
         worker_entry::{Reading, WorkerEntry},
     };

@@ -9,13 +9,16 @@ use std::{collections::BTreeMap, time::Duration};
 use redis::{AsyncCommands, Script};
 use tokio::time::Instant;
 use warren_core::{Fingerprint, TaskId, TaskState, Timestamp, WorkerId, record::TaskRecord};
-use warren_runtime::redis::{Error, Store};
+use warren_runtime::{
+    event_log::cursor::Cursor,
+    redis::{Error, Store},
+};
 
 use crate::{
     audit,
     config::Retention,
     index::{Counts, Direction, Shelf, Walk},
-    projection::{Cursor, Source},
+    projection::Source,
     worker_entry::WorkerEntry,
 };
 

@@ -64,6 +64,8 @@ impl WorkerEntry {
             | Event::Declined(_)
             | Event::Undertaken(_)
             | Event::ScheduleChanged(_)
+            | Event::WorkflowSubmitted(_)
+            | Event::WorkflowSteered(_)
             | Event::Unknown => return,
         };
         self.received = match reading {

@@ -25,7 +25,7 @@ pub struct Config {
     pub namespace: QueueName,
     /// The broker.
     pub amqp: amqp::Config,
-    /// Where schedules are kept.
+    /// Where schedules and workflows are kept.
     pub redis: redis::Config,
     /// Who hands the tasks in, where a task does not say it itself.
     pub app_id: Option<String>,
@@ -46,6 +46,9 @@ pub struct Config {
     /// Whether the gateway runs the schedules, as one of any number.
     #[serde(deserialize_with = "switch")]
     pub run_schedules: bool,
+    /// Whether the gateway runs the workflows, as one of any number.
+    #[serde(deserialize_with = "switch")]
+    pub run_workflows: bool,
     /// Schedules by name, in the JSON form of a schedule; see [`Config::definitions`].
     pub schedules: BTreeMap<String, Value>,
 }
@@ -64,6 +67,7 @@ impl Default for Config {
             max_request_bytes: 4 << 20,
             queues: vec![QueueName::default()],
             run_schedules: true,
+            run_workflows: true,
             schedules: BTreeMap::new(),
         }
     }

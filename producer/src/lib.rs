@@ -43,8 +43,9 @@ mod config;
 mod error;
 mod producer;
 
-// Handing it in again and again.
+// Handing it in again and again, and one after another.
 pub mod schedule;
+pub mod workflow;
 
 /// From a task to its message: reachable for the fuzz targets alone, and no part of the interface.
 #[doc(hidden)]

@@ -173,6 +173,18 @@ impl Producer {
         if size > limit { Err(Error::TooLarge { size, limit }) } else { Ok(()) }
     }
 
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    pub(crate) fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
     pub(crate) fn log(&self) -> &EventLog {
         &self.log
     }

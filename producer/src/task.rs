@@ -250,6 +250,20 @@ impl NewTask {
         self.id.as_ref()
     }
 
+    /// The kind, if it has one.
+    pub fn chosen_kind(&self) -> Option<&Kind> {
+        self.kind.as_ref()
+    }
+
+    /// How urgent it is.
+    pub fn chosen_priority(&self) -> Priority {
+        self.priority
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// Its queue.
     pub fn chosen_queue(&self) -> &QueueName {
         &self.queue

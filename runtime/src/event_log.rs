@@ -1,4 +1,9 @@
-//! Writing to the event log: many events to a message, each counted only when the broker has confirmed it.
+//! The event log. Writing to it: many events to a message, each counted only when the broker has confirmed it. Reading it
+//! ([`reader`]): from a place that is stored together with what was built up to there.
+
+pub mod cursor;
+pub mod entry;
+pub mod reader;
 
 use std::time::Duration;
 

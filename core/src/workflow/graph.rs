@@ -172,7 +172,10 @@ impl Building {
         for (name, step) in &definition.steps {
             let path = format!("{path}{name}");
             if path.len() > LONGEST_PATH {
-                self.refuse(format!("{steps}.{name}"), format_args!("expected a path of at most {LONGEST_PATH}: {path}"));
+                self.refuse(
+                    format!("{steps}.{name}"),
+                    format_args!("expected a path of at most {LONGEST_PATH}: {path}"),
+                );
             }
             let place = Place(self.graph.nodes.len());
             self.graph.places.insert(path.clone(), place);
@@ -237,7 +240,10 @@ impl Building {
         let Work::Split { list: List::From(name), .. } = &step.work else { return };
         let source = self.graph.places.get(&format!("{path}{name}")).copied();
         if !step.after.contains_key(name) {
-            return self.refuse(format!("{field}.split.from"), format_args!("expected a step that this one is after, got {name}"));
+            return self.refuse(
+                format!("{field}.split.from"),
+                format_args!("expected a step that this one is after, got {name}"),
+            );
         }
         if let Job::Split { from, .. } = &mut self.graph.nodes[place.0].job {
             *from = source;
@@ -265,8 +271,8 @@ impl Building {
                 break &way[first..];
             }
             way.push(place);
-            let before = nodes[place.0].before.iter().map(|edge| edge.place);
-            place = before.filter(|place| waits[place.0] > 0).last().expect("it waits for something that is left");
+            let mut before = nodes[place.0].before.iter().map(|edge| edge.place);
+            place = before.rfind(|place| waits[place.0] > 0).expect("it waits for something that is left");
         };
         let mut names: Vec<_> = cycle.iter().rev().map(|place| nodes[place.0].path.as_str()).collect();
         names.extend(names.first().copied());

@@ -3,6 +3,7 @@
 mod chunk;
 mod definition;
 mod graph;
+mod head;
 mod part;
 mod progress;
 mod status;
@@ -10,6 +11,7 @@ mod status;
 pub use chunk::{Cut, join, slice};
 pub use definition::{Definition, List, OnFailure, Step, Work};
 pub use graph::{Edge, Graph, Job, LARGEST, Node, Place, Wrong};
+pub use head::Head;
 pub use part::{PREFIX, PartId};
 pub use progress::{Effects, Flow, Word};
 pub use status::{Conclusion, Counts, Part, PartState, Status};

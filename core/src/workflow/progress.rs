@@ -5,10 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Conclusion, Counts, Graph, Job, OnFailure, Part, PartState, Place, Status,
-    graph::LARGEST,
-};
+use super::{Conclusion, Counts, Graph, Job, OnFailure, Part, PartState, Place, Status, graph::LARGEST};
 
 // Of an error, so much is kept with the step.
 const WHY: usize = 1_000;
@@ -198,7 +195,8 @@ impl Flow {
             return effects;
         }
         self.cancelled = false;
-        let again = |status: &Status| matches!(status.conclusion(), Some(Conclusion::Failed { .. } | Conclusion::Cancelled));
+        let again =
+            |status: &Status| matches!(status.conclusion(), Some(Conclusion::Failed { .. } | Conclusion::Cancelled));
         let places: Vec<_> = graph
             .places()
             .filter(|place| graph.node(*place).job != Job::Workflow && again(self.status(*place)))
@@ -244,7 +242,8 @@ impl Flow {
         }
         *self = Self::stored(graph, std::mem::take(&mut self.statuses), self.stopped, self.cancelled);
         let mut look: Vec<_> = graph.places().collect();
-        let failed = look.iter().filter(|place| matches!(self.status(**place).conclusion(), Some(Conclusion::Failed { .. })));
+        let failed =
+            look.iter().filter(|place| matches!(self.status(**place).conclusion(), Some(Conclusion::Failed { .. })));
         for place in failed.copied().collect::<Vec<_>>() {
             self.stop_behind(graph, place, &mut look, effects);
         }
@@ -264,8 +263,8 @@ impl Flow {
 
     fn has_begun(&self, place: Place) -> bool {
         match self.status(place) {
-            Status::Running { .. } => true,
-            Status::Ended { conclusion: Conclusion::Succeeded | Conclusion::Failed { .. }, .. } => true,
+            Status::Running { .. }
+            | Status::Ended { conclusion: Conclusion::Succeeded | Conclusion::Failed { .. }, .. } => true,
             Status::Ended { conclusion: Conclusion::Skipped | Conclusion::Stopped | Conclusion::Cancelled, .. }
             | Status::Waiting => false,
         }
@@ -303,7 +302,8 @@ impl Flow {
         } else {
             let why = why.unwrap_or("see its tasks");
             let why = &why[..why.floor_char_boundary(WHY)];
-            let why = if parts.len() > 1 { format!("{failed} of {} chunks: {why}", parts.len()) } else { why.to_owned() };
+            let why =
+                if parts.len() > 1 { format!("{failed} of {} chunks: {why}", parts.len()) } else { why.to_owned() };
             Conclusion::Failed { why }
         }
     }
@@ -490,7 +490,8 @@ impl Flow {
                     failed = failed.or_else(|| Some(format!("{}: {why}", node.name)));
                 }
                 Some(Conclusion::Cancelled) => cancelled = true,
-                Some(Conclusion::Succeeded | Conclusion::Failed { .. } | Conclusion::Skipped | Conclusion::Stopped) | None => {}
+                Some(Conclusion::Succeeded | Conclusion::Failed { .. } | Conclusion::Skipped | Conclusion::Stopped)
+                | None => {}
             }
         }
         match failed {

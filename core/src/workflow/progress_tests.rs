@@ -46,14 +46,16 @@ impl Trial {
 
     fn due(&mut self) -> String {
         let due = std::mem::take(&mut self.due);
-        let name = |(place, number, round): (Place, u32, u32)| format!("{}:{number}.{round}", self.graph.node(place).path);
+        let name =
+            |(place, number, round): (Place, u32, u32)| format!("{}:{number}.{round}", self.graph.node(place).path);
         due.into_iter().map(name).collect::<Vec<_>>().join(" ")
     }
 
     fn shown(&self) -> String {
-        let names = self.graph.places().map(|place| {
-            format!("{}={}", self.graph.node(place).path, self.flow.status(place).name())
-        });
+        let names = self
+            .graph
+            .places()
+            .map(|place| format!("{}={}", self.graph.node(place).path, self.flow.status(place).name()));
         let end = self.flow.conclusion(&self.graph).map_or("open", |end| match end {
             Conclusion::Succeeded => "succeeded",
             Conclusion::Failed { .. } => "failed",
@@ -268,7 +270,10 @@ fn check(graph: &Graph, flow: &Flow) -> Result<(), TestCaseError> {
     for place in graph.places() {
         let node = graph.node(place);
         let begun = !matches!(flow.status(place), Status::Waiting)
-            && !matches!(flow.status(place).conclusion(), Some(Conclusion::Skipped | Conclusion::Stopped | Conclusion::Cancelled));
+            && !matches!(
+                flow.status(place).conclusion(),
+                Some(Conclusion::Skipped | Conclusion::Stopped | Conclusion::Cancelled)
+            );
         if begun {
             for edge in &node.before {
                 let conclusion = flow.status(edge.place).conclusion();

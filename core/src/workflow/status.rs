@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_fixed() {
-        let parts = [PartState::Due, PartState::Seen, PartState::Done { items: Some(7) }, PartState::Done { items: None }];
+        let parts =
+            [PartState::Due, PartState::Seen, PartState::Done { items: Some(7) }, PartState::Done { items: None }];
         let parts: Vec<_> = parts.into_iter().chain([PartState::Failed]).zip(1..).collect();
         let parts: Vec<_> = parts.into_iter().map(|(state, round)| Part { round, state }).collect();
         for (status, text) in [

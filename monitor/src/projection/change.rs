@@ -10,12 +10,9 @@ use warren_core::{
     record::TaskRecord,
     schedule,
 };
-use warren_runtime::redis::Keys;
+use warren_runtime::{event_log::entry::Entry, redis::Keys};
 
-use super::{
-    entry::Entry,
-    place::{Moves, Place},
-};
+use super::place::{Moves, Place};
 use crate::{
     audit,
     figures::{Tally, of_move},
@@ -200,6 +197,8 @@ fn worker(event: &Event) -> Option<&WorkerId> {
         | Event::Declined(_)
         | Event::Undertaken(_)
         | Event::ScheduleChanged(_)
+        | Event::WorkflowSubmitted(_)
+        | Event::WorkflowSteered(_)
         | Event::Unknown => None,
     }
 }

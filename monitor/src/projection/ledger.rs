@@ -6,12 +6,16 @@
 use redis::{Pipeline, aio::MultiplexedConnection};
 use tracing::warn;
 use warren_core::{ScheduleName, TaskId, Timestamp, WorkerId};
-use warren_runtime::redis::{Error, Store};
+use warren_runtime::{
+    event_log::{
+        cursor::{BatchId, Cursor},
+        entry::Entry,
+    },
+    redis::{Error, Store},
+};
 
 use super::{
     change::{self, Changes, Known, Touched},
-    cursor::{BatchId, Cursor},
-    entry::Entry,
     place::Moves,
 };
 use crate::worker_entry::Reading;

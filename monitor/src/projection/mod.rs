@@ -5,12 +5,9 @@
 //! means no more than reading from the beginning once more.
 
 pub mod change;
-mod cursor;
-pub mod entry;
 mod ledger;
 mod place;
 mod probe;
-mod reader;
 
 use std::{convert::Infallible, mem, sync::Arc, time::Duration};
 
@@ -24,20 +21,20 @@ use tracing::{error, info, warn};
 use warren_runtime::{
     amqp::{self, Connector, Link, Topology, session::Sessions},
     clock,
+    event_log::{
+        cursor::Cursor,
+        entry::{Content, Entry, NoOffset},
+        reader::{Reader, Start, done_with},
+    },
     readiness::Latch,
     redis,
 };
 
 pub use change::Source;
-pub use cursor::Cursor;
 pub use ledger::Ledger;
 pub use probe::Probe;
 
-use self::{
-    entry::Entry,
-    ledger::Written,
-    reader::{Reader, Start, done_with},
-};
+use self::ledger::Written;
 use crate::{metrics::Metrics, reaper::Reaper, worker_entry::Reading};
 
 // What one transaction may hold: enough that its cost hardly counts, and no longer than a reader of Redis may wait.
@@ -76,7 +73,7 @@ enum Interruption {
     #[error(transparent)]
     Redis(#[from] redis::Error),
     #[error(transparent)]
-    NotAStream(#[from] entry::NoOffset),
+    NotAStream(#[from] NoOffset),
     #[error("the stored cursor is not where this monitor left it")]
     Overtaken,
     #[error("the log does not hold what the projection was built from")]
@@ -134,7 +131,7 @@ impl Projector {
             (Some(cursor), From::Stored) => Start::At(cursor.offset),
             (Some(_), From::Beginning) | (None, _) => Start::First,
         };
-        let mut reader = Reader::open(link, self.topology.names(), start).await?;
+        let mut reader = Reader::open(link, self.topology.names(), "projection", start).await?;
         info!(?start, "reading the event log");
         self.probe.restart();
         // An offset past the end, or in another log, is accepted without a word: so the first message must be the one
@@ -187,7 +184,7 @@ impl Projector {
         let mut stretch = Stretch::default();
         for delivery in arrived {
             let entry = Entry::read(&delivery)?;
-            if let entry::Content::Unreadable(problem) = &entry.content {
+            if let Content::Unreadable(problem) = &entry.content {
                 error!(
                     offset = entry.cursor.offset,
                     problem, "a message of the event log cannot be read and is passed over"

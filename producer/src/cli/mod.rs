@@ -12,6 +12,7 @@ mod enqueue;
 mod health;
 mod schedules;
 mod serve;
+mod workflows;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -37,10 +38,13 @@ pub struct Cli {
 enum Command {
     /// Hand in one task from flags, or many from JSON lines.
     Enqueue(Box<enqueue::Args>),
-    /// Serve the HTTP gateway, POST /tasks, and run the schedules.
+    /// Serve the HTTP gateway, POST /tasks, and run the schedules and workflows.
     Serve(serve::Args),
     /// Look at schedules, pause and resume them, and run one now.
     Schedules(schedules::Args),
+    /// Hand in a workflow from a file, look at workflows, cancel and retry them.
+    #[command(alias = "workflow")]
+    Workflows(workflows::Args),
     /// Ask the gateway on this machine whether it is ready.
     Health,
 }
@@ -91,6 +95,7 @@ impl Cli {
             Command::Enqueue(args) => enqueue::run(config, *args).await,
             Command::Serve(_) => serve::run(config).await,
             Command::Schedules(args) => schedules::run(config, args).await,
+            Command::Workflows(args) => workflows::run(config, args).await,
             Command::Health => health::run(&config).await,
         }
     }

@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 use tracing::debug;
 use warren_core::{TaskId, schedule::Refused};
-use warren_producer::{Error, Problem as FieldProblem, schedule};
+use warren_producer::{Error, Problem as FieldProblem, schedule, workflow};
 use warren_runtime::{amqp::session::chain, http::Problem};
 
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
@@ -76,6 +76,23 @@ impl From<schedule::Error> for Refusal {
             schedule::Error::Unreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         debug!(error = chain(&error), "a schedule was not read or changed");
+        Problem::new(status, error.to_string()).into()
+    }
+}
+
+impl From<workflow::Error> for Refusal {
+    fn from(error: workflow::Error) -> Self {
+        let status = match &error {
+            workflow::Error::Task(error) => return error.into(),
+            workflow::Error::Yaml(_) => StatusCode::BAD_REQUEST,
+            workflow::Error::Unknown(_) | workflow::Error::Nothing { .. } => StatusCode::NOT_FOUND,
+            workflow::Error::Exists(_) | workflow::Error::Over { .. } => StatusCode::CONFLICT,
+            workflow::Error::Redis(_) | workflow::Error::Log | workflow::Error::Broker(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            workflow::Error::Unreadable { .. } | workflow::Error::NotAStream(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        debug!(error = chain(&error), "a workflow was not handed in, read or steered");
         Problem::new(status, error.to_string()).into()
     }
 }

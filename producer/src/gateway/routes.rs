@@ -45,6 +45,8 @@ reply_to, correlation_id, headers, traceparent.
 
 GET /schedules shows what runs when; PUT /schedules/NAME puts a schedule there: cron (with a zone) or every, and a task.
 
+POST /workflows takes a workflow: steps that wait for each other. GET /workflows shows them.
+
 GET /live, /ready and /metrics say how it is.
 ";
 
@@ -73,7 +75,9 @@ pub fn routes(state: State) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "expected POST /tasks or GET /")
         })
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "expected POST /tasks, GET /schedules or GET /"))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "expected POST /tasks, GET /schedules, GET /workflows or GET /")
+        })
         .with_state(Arc::new(state))
 }
 

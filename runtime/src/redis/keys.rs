@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warren_core::{Fingerprint, OrderId, QueueName, Span, TaskId, command::Target};
+use warren_core::{Fingerprint, OrderId, QueueName, Span, TaskId, WorkflowId, command::Target};
 
 /// The keys of one pool.
 #[derive(Debug, Clone)]
@@ -174,6 +174,46 @@ impl Keys {
     /// String with an expiry: which producer runs the schedules.
     pub fn scheduler(&self) -> String {
         self.with("scheduler")
+    }
+
+    /// Sorted set: the workflows, by the time at which they were handed in.
+    pub fn workflows(&self) -> String {
+        self.with("workflows")
+    }
+
+    /// Sorted set: the workflows that are over, by the time at which they ended.
+    pub fn workflows_ended(&self) -> String {
+        self.with("workflows:ended")
+    }
+
+    /// Hash: a workflow: its `definition` and its `head` as JSON, and the statuses of its steps by their places.
+    pub fn workflow(&self, workflow: &WorkflowId) -> String {
+        self.with(&format!("workflow:{workflow}"))
+    }
+
+    /// Hash: the results of a workflow's tasks, as JSON, by the places of their steps.
+    pub fn workflow_results(&self, workflow: &WorkflowId) -> String {
+        self.with(&format!("workflow:{workflow}:results"))
+    }
+
+    /// Set: the tasks of workflows that are to be handed in, until the log knows of them.
+    pub fn workflows_due(&self) -> String {
+        self.with("workflows:due")
+    }
+
+    /// Set: the workflows that were cancelled and are not over.
+    pub fn workflows_cancelled(&self) -> String {
+        self.with("workflows:cancelled")
+    }
+
+    /// Hash: how far whoever runs workflows has come in the event log: `offset`, and the `batch` that lies there.
+    pub fn workflows_cursor(&self) -> String {
+        self.with("workflows:cursor")
+    }
+
+    /// String with an expiry: which producer runs the workflows.
+    pub fn workflows_leader(&self) -> String {
+        self.with("workflows:leader")
     }
 
     /// The field of [`Keys::orders`] for a queue or a worker.

@@ -1,6 +1,7 @@
 //! One message of the event log, read.
 
 use lapin::{message::Delivery, types::AMQPValue};
+use serde::Deserialize;
 use warren_core::event::{Batch, Event};
 
 use super::cursor::{BatchId, Cursor};
@@ -30,15 +31,43 @@ pub enum Content {
 #[error("a message of the event log bears no offset: the queue is not a stream")]
 pub struct NoOffset;
 
+/// A message of the log of which only the head was read: for whoever is concerned by few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passing {
+    /// Where it lies, and which one it is.
+    pub cursor: Cursor,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    source: String,
+    seq: u64,
+}
+
+impl Passing {
+    /// Reads a delivery's head. Of a message that cannot be read, [`Entry::read`] may say the same or not.
+    pub fn read(delivery: &Delivery) -> Result<Self, NoOffset> {
+        let offset = offset(delivery)?;
+        let batch = match serde_json::from_slice::<Head>(&delivery.data) {
+            Ok(Head { source, seq }) => BatchId::named(&source, seq),
+            Err(_) => BatchId::unreadable(&delivery.data),
+        };
+        Ok(Self { cursor: Cursor { offset, batch } })
+    }
+}
+
+fn offset(delivery: &Delivery) -> Result<u64, NoOffset> {
+    let headers = delivery.properties.headers().as_ref().ok_or(NoOffset)?;
+    match headers.inner().get(OFFSET) {
+        Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset).map_err(|_| NoOffset),
+        _ => Err(NoOffset),
+    }
+}
+
 impl Entry {
     /// Reads a delivery.
     pub fn read(delivery: &Delivery) -> Result<Self, NoOffset> {
-        let headers = delivery.properties.headers().as_ref().ok_or(NoOffset)?;
-        let offset = match headers.inner().get(OFFSET) {
-            Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset).map_err(|_| NoOffset)?,
-            _ => return Err(NoOffset),
-        };
-        Ok(Self::decode(offset, &delivery.data))
+        Ok(Self::decode(offset(delivery)?, &delivery.data))
     }
 
     /// Reads a message's body.

@@ -1,4 +1,4 @@
-//! How far the projection has come in the event log.
+//! How far a reader has come in the event log.
 
 use warren_core::event::Batch;
 
@@ -18,7 +18,12 @@ pub struct BatchId(String);
 impl BatchId {
     /// Of a batch.
     pub fn of(batch: &Batch) -> Self {
-        Self(format!("{}:{}", batch.source, batch.seq))
+        Self::named(&batch.source, batch.seq)
+    }
+
+    /// Of the batch with this number of this source.
+    pub fn named(source: &str, seq: u64) -> Self {
+        Self(format!("{source}:{seq}"))
     }
 
     /// Of a message that cannot be read.

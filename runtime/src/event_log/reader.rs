@@ -1,5 +1,6 @@
 //! Reading the event log over AMQP.
 
+use crate::amqp::{Error, Link, Names};
 use futures::{StreamExt, stream::ReadyChunks};
 use lapin::{
     Consumer,
@@ -8,7 +9,6 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use tokio::time::Instant;
-use warren_runtime::amqp::{Error, Link, Names};
 
 // A stream is read only with a prefetch, and only with acknowledgements (RabbitMQ documentation, "Streams"). A message
 // may hold a megabyte, so this also bounds the memory of a monitor that catches up.
@@ -32,8 +32,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Begins to read.
-    pub async fn open(link: &Link, names: &Names, start: Start) -> Result<Self, Error> {
+    /// Begins to read. The tag names the reader on the broker's own pages.
+    pub async fn open(link: &Link, names: &Names, tag: &str, start: Start) -> Result<Self, Error> {
         let channel = link.consuming_channel(PREFETCH).await?;
         let mut arguments = FieldTable::default();
         let offset = match start {
@@ -43,7 +43,7 @@ impl Reader {
         arguments.insert("x-stream-offset".into(), offset);
         let queue = names.log();
         let options = BasicConsumeOptions::default();
-        let consumer = channel.basic_consume(queue.as_str().into(), "projection".into(), options, arguments).await;
+        let consumer = channel.basic_consume(queue.as_str().into(), tag.into(), options, arguments).await;
         let consumer = consumer.map_err(|source| Error::Broker { what: format!("consume {queue}"), source })?;
         Ok(Self { deliveries: consumer.ready_chunks(PREFETCH.into()), queue, arrival: Instant::now() })
     }

@@ -1,0 +1,131 @@
+//! Workflows in Redis, for whoever reads them.
+
+use std::collections::BTreeMap;
+
+use redis::AsyncCommands;
+use serde::de::DeserializeOwned;
+use warren_core::{
+    Output, WorkflowId,
+    workflow::{Definition, Flow, Graph, Head, Place, Status},
+};
+use warren_runtime::redis::Store;
+
+use super::Error;
+
+pub const DEFINITION: &str = "definition";
+pub const HEAD: &str = "head";
+
+/// A workflow, read.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// What it is.
+    pub graph: Graph,
+    /// Where its steps stand.
+    pub flow: Flow,
+    /// The whole.
+    pub head: Head,
+    /// What it is, as it is written.
+    pub definition: String,
+}
+
+/// Where workflows are kept; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cabinet {
+    store: Store,
+}
+
+impl Cabinet {
+    /// In this store.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// The store itself.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A workflow, if there is one of this id.
+    pub async fn workflow(&self, id: &WorkflowId) -> Result<Option<Kept>, Error> {
+        let fields = self.store.shared().hgetall(self.store.keys().workflow(id)).await?;
+        decode(id, fields)
+    }
+
+    /// A workflow as a whole.
+    pub async fn head(&self, id: &WorkflowId) -> Result<Option<Head>, Error> {
+        let head: Option<String> = self.store.shared().hget(self.store.keys().workflow(id), HEAD).await?;
+        head.map(|head| read(id, &head)).transpose()
+    }
+
+    /// What a workflow is, as it is written.
+    pub async fn definition(&self, id: &WorkflowId) -> Result<Option<String>, Error> {
+        Ok(self.store.shared().hget(self.store.keys().workflow(id), DEFINITION).await?)
+    }
+
+    /// The latest workflows, the newest first.
+    pub async fn latest(&self, most: u16) -> Result<Vec<(WorkflowId, Head)>, Error> {
+        let mut connection = self.store.shared();
+        let ids: Vec<String> = connection
+            .zrevrange(self.store.keys().workflows(), 0, isize::try_from(most).unwrap_or(isize::MAX) - 1)
+            .await?;
+        let ids: Vec<_> = ids.iter().filter_map(|id| WorkflowId::parse(id).ok()).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut asking = redis::pipe();
+        for id in &ids {
+            asking.hget(self.store.keys().workflow(id), HEAD);
+        }
+        let heads: Vec<Option<String>> = asking.query_async(&mut connection).await?;
+        let heads = ids.into_iter().zip(heads).filter_map(|(id, head)| Some((id, head?)));
+        heads.map(|(id, head)| read(&id, &head).map(|head| (id, head))).collect()
+    }
+
+    /// The results of the tasks of some steps: `None` where a task has succeeded without one, and where it has not.
+    pub async fn results(&self, id: &WorkflowId, fields: &[String]) -> Result<Vec<Option<Output>>, Error> {
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let key = self.store.keys().workflow_results(id);
+        let mut results = Vec::with_capacity(fields.len());
+        // In steps, so that no answer becomes too long for one.
+        for some in fields.chunks(256) {
+            let texts: Vec<Option<Vec<u8>>> = self.store.shared().hmget(&key, some).await?;
+            for text in texts {
+                let unreadable =
+                    |error: serde_json::Error| Error::Unreadable { workflow: id.clone(), why: error.to_string() };
+                results.push(text.map(|text| serde_json::from_slice(&text).map_err(unreadable)).transpose()?);
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// The field under which the result of a task is kept.
+pub fn field(place: Place, chunk: Option<u32>) -> String {
+    match chunk {
+        None => place.0.to_string(),
+        Some(chunk) => format!("{}:{chunk}", place.0),
+    }
+}
+
+/// From what is stored; `None` if that is nothing.
+pub fn decode(id: &WorkflowId, mut fields: BTreeMap<String, String>) -> Result<Option<Kept>, Error> {
+    let Some(text) = fields.remove(DEFINITION) else { return Ok(None) };
+    let unreadable = |why: String| Error::Unreadable { workflow: id.clone(), why };
+    let head: Head = read(id, &fields.remove(HEAD).ok_or_else(|| unreadable("it has no head".to_owned()))?)?;
+    let definition: Definition = read(id, &text)?;
+    let graph = Graph::new(&definition).map_err(|wrong| unreadable(wrong[0].to_string()))?;
+    let mut statuses = vec![Status::Waiting; graph.nodes().len()];
+    for (place, status) in &fields {
+        if let Some(place) = place.parse::<usize>().ok().and_then(|place| statuses.get_mut(place)) {
+            *place = read(id, status)?;
+        }
+    }
+    let flow = Flow::stored(&graph, statuses, head.stopped, head.cancelled);
+    Ok(Some(Kept { graph, flow, head, definition: text }))
+}
+
+fn read<T: DeserializeOwned>(id: &WorkflowId, text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Unreadable { workflow: id.clone(), why: error.to_string() })
+}

@@ -1,0 +1,171 @@
+//! Handing in the tasks that may start.
+//!
+//! Each bears the header `once`: should two copies of one come about, by a leader that died before the log knew, or was
+//! frozen on its way to the broker, the worker that takes the second finds what became of the first.
+
+use std::collections::VecDeque;
+
+use tracing::{debug, error, warn};
+use warren_core::{
+    Attempt, Kind, Operator, OrderId, QueueName, Reason, TaskId, WorkflowId,
+    command::{Command, HOLDS, Order},
+    event::{About, Buried, Event},
+    workflow::PartId,
+};
+use warren_runtime::{amqp::session::chain, clock};
+
+use super::{
+    Error, Measured,
+    book::{Book, part},
+    cabinet::Cabinet,
+    input::Inputs,
+};
+use crate::{NewTask, Producer};
+
+const AT_ONCE: usize = 200;
+
+/// What is left to be done outside of Redis.
+#[derive(Debug, Default)]
+pub struct Errands {
+    due: VecDeque<TaskId>,
+    cancelled: VecDeque<WorkflowId>,
+}
+
+/// What errands are done with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    pub cabinet: &'a Cabinet,
+    pub producer: &'a Producer,
+    pub measured: &'a Measured,
+}
+
+impl Errands {
+    /// Tasks are to be handed in.
+    pub fn release(&mut self, tasks: impl IntoIterator<Item = TaskId>) {
+        self.due.extend(tasks);
+    }
+
+    /// Workflows were cancelled.
+    pub fn cancel(&mut self, workflows: impl IntoIterator<Item = WorkflowId>) {
+        self.cancelled.extend(workflows);
+    }
+
+    /// Whether nothing is left.
+    pub fn are_done(&self) -> bool {
+        self.due.is_empty() && self.cancelled.is_empty()
+    }
+
+    /// Does some of them. What cannot be done yet is kept for later, and so an error means to wait.
+    pub async fn run(&mut self, book: &mut Book, means: Means<'_>) -> Result<(), Error> {
+        if let Some(obstacle) = means.producer.obstacle() {
+            return Err(obstacle.into());
+        }
+        if let Some(workflow) = self.cancelled.front() {
+            tell(workflow, book, means).await?;
+            self.cancelled.pop_front();
+        }
+        self.hand_in(book, means).await
+    }
+
+    async fn hand_in(&mut self, book: &mut Book, means: Means<'_>) -> Result<(), Error> {
+        let number = self.due.len().min(AT_ONCE);
+        let mut inputs = Inputs::new(means.cabinet);
+        let (mut tasks, mut composed) = (Vec::with_capacity(number), Vec::with_capacity(number));
+        for id in self.due.iter().take(number) {
+            let Some(part) = PartId::of(id) else { continue };
+            if !know(book, &part.workflow, means.cabinet).await? {
+                continue;
+            }
+            let Some(kept) = book.workflow(&part.workflow) else { continue };
+            match inputs.task(&part, kept).await {
+                Ok(Some(task)) => {
+                    tasks.push((id.clone(), about(&task)));
+                    composed.push(task);
+                }
+                Ok(None) => {}
+                Err(Error::Task(refused)) => give_up(id, None, &refused, means).await?,
+                Err(other) => return Err(other),
+            }
+        }
+        let results = means.producer.enqueue_many(composed).await;
+        self.due.drain(..number);
+        let mut failed = None;
+        for ((id, about), result) in tasks.into_iter().zip(results) {
+            match result {
+                Ok(_) => means.measured.released(),
+                // Whatever the reason, the same task may be accepted later: the broker comes back, and the queue may be made.
+                Err(error) if error.is_transient() || matches!(error, crate::Error::Returned { .. }) => {
+                    self.due.push_back(id);
+                    failed = Some(error);
+                }
+                Err(error) => give_up(&id, about, &error, means).await?,
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+// Reads a workflow unless it is known.
+async fn know(book: &mut Book, workflow: &WorkflowId, cabinet: &Cabinet) -> Result<bool, Error> {
+    if book.workflow(workflow).is_none() {
+        match cabinet.workflow(workflow).await {
+            Ok(Some(kept)) => book.learn(workflow.clone(), kept),
+            Ok(None) => return Ok(false),
+            Err(error @ Error::Unreadable { .. }) => {
+                error!(error = chain(&error), "a workflow does not run");
+                return Ok(false);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(true)
+}
+
+fn about(task: &NewTask) -> Option<About> {
+    Some(About {
+        kind: Some(task.chosen_kind()?.clone()),
+        queue: task.chosen_queue().clone(),
+        priority: task.chosen_priority(),
+    })
+}
+
+// A task that can never be handed in has failed: the log says so, and so it is known to all.
+async fn give_up(id: &TaskId, about: Option<About>, refused: &crate::Error, means: Means<'_>) -> Result<(), Error> {
+    let error = format!("it can never be handed in: {}", chain(refused));
+    warn!(task.id = %id, error, "a task of a workflow is put aside");
+    let about = about.unwrap_or(About { kind: None::<Kind>, queue: QueueName::default(), priority: 0.into() });
+    let (attempt, reason) = (Attempt::FIRST, Reason::Invalid);
+    let event = Event::Buried(Buried { task: id.clone(), at: clock::now(), about, attempt, reason, error });
+    means.producer.log().record(&event).await.map_err(|_| Error::Log)
+}
+
+// Tells what runs of a workflow to end. To be told twice does no harm.
+async fn tell(workflow: &WorkflowId, book: &mut Book, means: Means<'_>) -> Result<(), Error> {
+    if !know(book, workflow, means.cabinet).await? {
+        return Ok(());
+    }
+    let Some(kept) = book.workflow(workflow).filter(|kept| kept.flow.is_cancelled()) else { return Ok(()) };
+    let now = clock::now();
+    let by = Operator::parse(&format!("workflow {workflow}")).expect("an id is short and plain");
+    let orders: Vec<_> = kept
+        .flow
+        .under_way()
+        .map(|(place, number, one)| Order {
+            id: OrderId::parse(clock::task_id().as_str()).expect("a UUID is a valid id"),
+            at: now,
+            by: by.clone(),
+            reason: Some("its workflow was cancelled".to_owned()),
+            command: Command::Cancel {
+                task: part(workflow, &kept.graph, place, number, one.round).task(),
+                until: now.plus(HOLDS),
+            },
+        })
+        .collect();
+    debug!(%workflow, tasks = orders.len(), "its tasks are told to end");
+    let given = means.producer.commands().give(&orders).await;
+    given.map_err(|error| Error::from(crate::Error::publish(error, &QueueName::default(), 0)))?;
+    for order in orders {
+        means.producer.log().note(&Event::Ordered(order)).await.map_err(|_| Error::Log)?;
+    }
+    Ok(())
+}
