@@ -36,6 +36,11 @@ impl Process {
         Self { name: program.to_owned(), child, log }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Dies at once, as by a power cut.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);

@@ -42,3 +42,4 @@ mod steering;
 mod terminal;
 mod worker_faults;
 mod workers_under_load;
+mod workflows;
