@@ -4,8 +4,8 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::{Cut, Definition, List, OnFailure, Step, Work};
-use crate::StepName;
+use super::{Cut, Definition, List, OnFailure, PartId, Step, Work};
+use crate::{StepName, WorkflowId};
 
 /// How many steps a workflow may have, those of workflows within included.
 pub const LARGEST: usize = 10_000;
@@ -125,6 +125,13 @@ impl Graph {
     /// Where the step with this path stands.
     pub fn place(&self, path: &str) -> Option<Place> {
         self.places.get(path).copied()
+    }
+
+    /// Names a task of a step.
+    pub fn part(&self, workflow: &WorkflowId, place: Place, number: u32, round: u32) -> PartId {
+        let node = self.node(place);
+        let chunk = matches!(node.job, Job::Split { .. }).then_some(number);
+        PartId { workflow: workflow.clone(), path: node.path.clone(), chunk, round }
     }
 
     /// The steps whose results a step gets: those that it waits for; of a step that waits for none in a workflow within,

@@ -25,8 +25,8 @@ impl Failure {
     }
 
     /// Something that is stored cannot be read.
-    pub fn unreadable(what: &str, source: &serde_json::Error) -> Self {
-        error!(what, %source, "what is stored cannot be read");
+    pub fn unreadable(what: &str, source: &dyn std::error::Error) -> Self {
+        error!(what, error = chain(source), "what is stored cannot be read");
         Self(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{what} cannot be read from Redis")))
     }
 }

@@ -31,6 +31,7 @@ mod timeline;
 mod waiting;
 mod wish;
 mod workers;
+mod workflows;
 
 use std::time::Duration;
 
@@ -122,6 +123,10 @@ impl View {
         jobs::stop,
         jobs::go_on,
         schedules::schedules,
+        workflows::workflows,
+        workflows::workflow,
+        workflows::cancel,
+        workflows::retry,
     )
 )]
 struct Description;
@@ -144,6 +149,10 @@ pub fn routes(view: View, listening: Listening) -> Router {
         .route("/api/series", get(series::series))
         .route("/api/live", get(live::live).with_state(listening))
         .route("/api/schedules", get(schedules::schedules))
+        .route("/api/workflows", get(workflows::workflows))
+        .route("/api/workflows/{id}", get(workflows::workflow))
+        .route("/api/workflows/{id}/cancel", post(workflows::cancel))
+        .route("/api/workflows/{id}/retry", post(workflows::retry))
         .route("/api/actions", get(actions::actions))
         .route("/api/tasks/actions", post(bulk::bulk))
         .route("/api/tasks/{id}/cancel", post(steer::cancel))

@@ -15,10 +15,12 @@ import { schedules } from "./views/schedules.js";
 import { task } from "./views/task.js";
 import { tasks } from "./views/tasks.js";
 import { workers } from "./views/workers.js";
+import { workflow } from "./views/workflow.js";
+import { workflows } from "./views/workflows.js";
 
 // A view is `context => ({ title, load(signal), view() })`: `load` asks the API, `view` says what is to be seen.
-const VIEWS = { overview, queues, workers, tasks, schedules, dead, audit };
-const SINGLE = { queues: queue, tasks: task, dead: letter };
+const VIEWS = { overview, queues, workers, tasks, schedules, workflows, dead, audit };
+const SINGLE = { queues: queue, tasks: task, dead: letter, workflows: workflow };
 
 // A view looks again no sooner than this after it has looked, and spends no more than a tenth of the time on looking: an
 // open page must not be what the monitor is busy with.

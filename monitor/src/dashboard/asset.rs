@@ -19,6 +19,7 @@ macro_rules! assets {
 pub const ASSETS: &[Asset] = assets![
     "style/base.css",
     "style/frame.css",
+    "style/graph.css",
     "style/controls.css",
     "style/lists.css",
     "style/chart.css",
@@ -41,6 +42,7 @@ pub const ASSETS: &[Asset] = assets![
     "parts/filters.js",
     "parts/finding.js",
     "parts/frame.js",
+    "parts/graph.js",
     "parts/grid.js",
     "parts/icon.js",
     "parts/jobs.js",
@@ -67,6 +69,8 @@ pub const ASSETS: &[Asset] = assets![
     "views/task.js",
     "views/tasks.js",
     "views/workers.js",
+    "views/workflow.js",
+    "views/workflows.js",
 ];
 
 impl Asset {

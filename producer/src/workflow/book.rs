@@ -6,10 +6,10 @@ use tracing::warn;
 use warren_core::{
     Outcome, Output, TaskId, Timestamp, Verdict, WorkflowId,
     event::{Event, Steering, WorkflowSteered, WorkflowSubmitted},
-    workflow::{Definition, Effects, Flow, Graph, Head, Job, PartId, Place, Word},
+    workflow::{Definition, Effects, Flow, Graph, Head, Job, Kept, PartId, Place, Word},
 };
 
-use super::cabinet::{Kept, field};
+use super::cabinet::field;
 
 // So many steps are kept in memory at most, beside those that are being worked on.
 const REMEMBERED: usize = 200_000;
@@ -142,7 +142,7 @@ impl Book {
     fn follow(&mut self, workflow: &WorkflowId, effects: Effects, at: Timestamp, changes: &mut Changes) {
         let kept = self.known.get_mut(workflow).expect("the caller has it");
         for (place, number, round) in &effects.due {
-            changes.due.insert(part(workflow, &kept.graph, *place, *number, *round).task());
+            changes.due.insert(kept.graph.part(workflow, *place, *number, *round).task());
         }
         changes.workflows.entry(workflow.clone()).or_default().steps.extend(effects.changed);
         let head = &mut kept.head;
@@ -162,13 +162,6 @@ impl Book {
         kept.head.counts = kept.flow.counts(&kept.graph);
         Some(&kept.head)
     }
-}
-
-/// Names a task of a workflow.
-pub fn part(workflow: &WorkflowId, graph: &Graph, place: Place, number: u32, round: u32) -> PartId {
-    let node = graph.node(place);
-    let chunk = matches!(node.job, Job::Split { .. }).then_some(number);
-    PartId { workflow: workflow.clone(), path: node.path.clone(), chunk, round }
 }
 
 // What an event says of its task, when, and what that gave back.

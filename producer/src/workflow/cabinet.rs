@@ -6,27 +6,11 @@ use redis::AsyncCommands;
 use serde::de::DeserializeOwned;
 use warren_core::{
     Output, WorkflowId,
-    workflow::{Definition, Flow, Graph, Head, Place, Status},
+    workflow::{DEFINITION, HEAD, Head, Kept, Place},
 };
 use warren_runtime::redis::Store;
 
 use super::Error;
-
-pub const DEFINITION: &str = "definition";
-pub const HEAD: &str = "head";
-
-/// A workflow, read.
-#[derive(Debug, Clone)]
-pub struct Kept {
-    /// What it is.
-    pub graph: Graph,
-    /// Where its steps stand.
-    pub flow: Flow,
-    /// The whole.
-    pub head: Head,
-    /// What it is, as it is written.
-    pub definition: String,
-}
 
 /// Where workflows are kept; cheap to clone.
 #[derive(Debug, Clone)]
@@ -110,20 +94,8 @@ pub fn field(place: Place, chunk: Option<u32>) -> String {
 }
 
 /// From what is stored; `None` if that is nothing.
-pub fn decode(id: &WorkflowId, mut fields: BTreeMap<String, String>) -> Result<Option<Kept>, Error> {
-    let Some(text) = fields.remove(DEFINITION) else { return Ok(None) };
-    let unreadable = |why: String| Error::Unreadable { workflow: id.clone(), why };
-    let head: Head = read(id, &fields.remove(HEAD).ok_or_else(|| unreadable("it has no head".to_owned()))?)?;
-    let definition: Definition = read(id, &text)?;
-    let graph = Graph::new(&definition).map_err(|wrong| unreadable(wrong[0].to_string()))?;
-    let mut statuses = vec![Status::Waiting; graph.nodes().len()];
-    for (place, status) in &fields {
-        if let Some(place) = place.parse::<usize>().ok().and_then(|place| statuses.get_mut(place)) {
-            *place = read(id, status)?;
-        }
-    }
-    let flow = Flow::stored(&graph, statuses, head.stopped, head.cancelled);
-    Ok(Some(Kept { graph, flow, head, definition: text }))
+pub fn decode(id: &WorkflowId, fields: BTreeMap<String, String>) -> Result<Option<Kept>, Error> {
+    Kept::decode(fields).map_err(|error| Error::Unreadable { workflow: id.clone(), why: error.to_string() })
 }
 
 fn read<T: DeserializeOwned>(id: &WorkflowId, text: &str) -> Result<T, Error> {

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 use warren_core::{
     Output, WorkflowId,
-    workflow::{Conclusion, Cut, Job, PartId, Place, join, slice},
+    workflow::{Conclusion, Cut, Job, Kept, PartId, Place, join, slice},
 };
 
 use super::{
     Error,
-    cabinet::{Cabinet, Kept, field},
+    cabinet::{Cabinet, field},
 };
 use crate::{NewTask, request};
 

@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis::{Pipeline, aio::MultiplexedConnection};
 use tracing::error;
-use warren_core::{TaskId, WorkflowId, event::Event};
+use warren_core::{
+    TaskId, WorkflowId,
+    event::Event,
+    workflow::{DEFINITION, HEAD},
+};
 use warren_runtime::{
     amqp::session::chain,
     event_log::cursor::{BatchId, Cursor},
@@ -17,7 +21,7 @@ use warren_runtime::{
 use super::{
     Error,
     book::{Book, Changes, subject},
-    cabinet::{DEFINITION, HEAD, decode},
+    cabinet::decode,
 };
 
 /// Workflows, for the one who writes them.

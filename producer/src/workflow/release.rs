@@ -14,12 +14,7 @@ use warren_core::{
 };
 use warren_runtime::{amqp::session::chain, clock};
 
-use super::{
-    Error, Measured,
-    book::{Book, part},
-    cabinet::Cabinet,
-    input::Inputs,
-};
+use super::{Error, Measured, book::Book, cabinet::Cabinet, input::Inputs};
 use crate::{NewTask, Producer};
 
 const AT_ONCE: usize = 200;
@@ -156,7 +151,7 @@ async fn tell(workflow: &WorkflowId, book: &mut Book, means: Means<'_>) -> Resul
             by: by.clone(),
             reason: Some("its workflow was cancelled".to_owned()),
             command: Command::Cancel {
-                task: part(workflow, &kept.graph, place, number, one.round).task(),
+                task: kept.graph.part(workflow, place, number, one.round).task(),
                 until: now.plus(HOLDS),
             },
         })

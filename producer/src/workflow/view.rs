@@ -3,10 +3,8 @@
 use serde::Serialize;
 use warren_core::{
     TaskId, WorkflowId,
-    workflow::{Conclusion, Counts, Head, Job},
+    workflow::{Conclusion, Counts, Head, Job, Kept},
 };
-
-use super::{book::part, cabinet::Kept};
 
 /// A workflow as a whole. Times are RFC 3339 in UTC.
 #[derive(Debug, Serialize)]
@@ -105,7 +103,7 @@ impl View {
                 state: status.name(),
                 job,
                 after: node.before.iter().map(|edge| kept.graph.node(edge.place).path.clone()).collect(),
-                task: parts.first().map(|first| part(id, &kept.graph, place, 0, first.round).task()),
+                task: parts.first().map(|first| kept.graph.part(id, place, 0, first.round).task()),
                 chunks: is_split.then_some(parts.len()),
                 chunks_over: is_split.then_some(over),
                 error,

@@ -214,3 +214,24 @@ export const job = {
       text: "What it has done stays done; the rest is left as it is.",
     }),
 };
+
+/** A workflow as a whole. */
+export const workflow = {
+  cancel: id =>
+    wish({
+      title: "Cancel this workflow?",
+      danger: true,
+      confirm: "Cancel the workflow",
+      path: `api/workflows/${segment(id)}/cancel`,
+      done: "The workflow is being cancelled",
+      text: "What has not begun will not. What is queued will never start, and what runs is asked to stop.",
+    }),
+  retry: id =>
+    wish({
+      title: "Retry this workflow?",
+      confirm: "Retry from what failed",
+      path: `api/workflows/${segment(id)}/retry`,
+      done: "The workflow goes on",
+      text: "What failed or was cancelled runs again as new tasks, and then what was skipped or stopped behind it. What succeeded stays as it is.",
+    }),
+};

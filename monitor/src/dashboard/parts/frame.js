@@ -12,6 +12,7 @@ const PLACES = [
   ["workers", "Workers", "w"],
   ["tasks", "Tasks", "t"],
   ["schedules", "Schedules", "s"],
+  ["workflows", "Workflows", "f"],
   ["dead", "Dead letters", "d"],
   ["audit", "Audit trail", "a"],
 ];

@@ -3,7 +3,7 @@ import { h } from "../lib/dom.js";
 import { go } from "../lib/route.js";
 import { ask } from "./dialog.js";
 
-const PLACES = { o: "overview", q: "queues", w: "workers", t: "tasks", s: "schedules", d: "dead", a: "audit" };
+const PLACES = { o: "overview", q: "queues", w: "workers", t: "tasks", s: "schedules", f: "workflows", d: "dead", a: "audit" };
 const KEYS = [
   [["/"], "search tasks"],
   [["g", "o"], "overview"],
@@ -11,6 +11,7 @@ const KEYS = [
   [["g", "w"], "workers"],
   [["g", "t"], "tasks"],
   [["g", "s"], "schedules"],
+  [["g", "f"], "workflows"],
   [["g", "d"], "dead letters"],
   [["g", "a"], "audit trail"],
   [["j"], "next row"],

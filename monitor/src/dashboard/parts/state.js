@@ -52,6 +52,10 @@ const LIKE = {
   paused: "warning",
   discarded: "cancelled",
   replayed: "queued",
+  waiting: "queued",
+  skipped: "cancelled",
+  stopping: "warning",
+  cancelling: "warning",
 };
 
 /** The name of the colour of a state. */

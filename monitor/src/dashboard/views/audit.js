@@ -52,6 +52,8 @@ function target({ what, target }) {
     resume: to("queues", target),
     drain: to("workers", null, { id: target }),
     resume_worker: to("workers", null, { id: target }),
+    cancel_workflow: to("workflows", target),
+    retry_workflow: to("workflows", target),
   };
   return links[what] ? h("a", { class: "mono id", href: links[what] }, target) : subject(target);
 }
