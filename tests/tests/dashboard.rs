@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use warren_core::TaskState;
 use warren_tests::{
-    Broker, Browser, Pool,
+    Broker, Browser, Mill, Pool,
     broker::{headers, message},
     http,
     pool::Service,
@@ -297,5 +297,47 @@ async fn whoever_comes_with_the_token_acts_under_the_name_given() {
     browser.click("Resume the queue").await;
     browser.click("Audit trail").await;
     browser.sees("ann").await;
+    is_content(&browser).await;
+}
+
+#[tokio::test]
+async fn the_picture_of_a_workflow_shows_live_states_and_folds_what_is_wide() {
+    let mill = Mill::set(Pool::new(), 1, 1).await;
+    let step = |payload: Value, after: Value| json!({"task": {"kind": "step", "payload": payload}, "after": after});
+    let mut steps = serde_json::Map::new();
+    steps.insert("begin".to_owned(), json!({"task": {"kind": "patient"}}));
+    steps.insert("broken".to_owned(), step(json!({"hopeless": true}), json!([])));
+    for n in 0..40 {
+        steps.insert(format!("wide-{n}"), step(json!({}), json!([])));
+    }
+    let id = mill.submit(json!({"id": "pictured", "steps": steps})).await;
+    let browser = open(&mill.monitors[0], "#/overview").await;
+    browser.press("gf").await;
+    browser.click(&id).await;
+    browser.sees("40 steps").await;
+    // What is said of a state is in words as well, and each box can be reached by the keyboard.
+    let told = "return [...document.querySelectorAll('.graph a')].map(box => box.getAttribute('aria-label')).sort()";
+    until("the picture says how the steps stand", warren_tests::pool::PATIENCE, async || {
+        let told = browser.script(told, &[]).await;
+        let wanted = json!(["40 steps: succeeded: list them", "begin: running", "broken: failed"]);
+        if told == wanted { Ok(()) } else { Err(told.to_string()) }
+    })
+    .await;
+    let press = "document.querySelector('.graph a[aria-label^=\"40 steps\"]').dispatchEvent(new MouseEvent('click', \
+        { bubbles: true, cancelable: true }))";
+    browser.script(press, &[]).await;
+    browser.sees("Show all").await;
+    assert!(browser.address().await.contains("state=succeeded"), "{}", browser.address().await);
+    browser.click("Show all").await;
+    is_content(&browser).await;
+
+    browser.click("Cancel").await;
+    browser.sees("Cancel this workflow?").await;
+    browser.click("Cancel the workflow").await;
+    mill.ends(&id, "cancelled").await;
+    browser.sees("cancelled").await;
+    browser.click("Retry").await;
+    browser.click("Retry from what failed").await;
+    mill.stands(&id, warren_tests::pool::PATIENCE, |view| view["state"] == "running").await;
     is_content(&browser).await;
 }

@@ -42,4 +42,5 @@ mod steering;
 mod terminal;
 mod worker_faults;
 mod workers_under_load;
+mod workflow_faults;
 mod workflows;

@@ -109,11 +109,16 @@ async fn a_problem_names_its_field_and_the_same_id_is_the_same_workflow() {
     let other = json!({"id": "mine", "steps": {"b": step(json!({}), json!([]))}});
     assert_eq!(mill.ask(Method::POST, "", Some(other)).await.0, 409);
     mill.ends("mine", "succeeded").await;
+    let yaml = "id: yours\nsteps: { a: { task: { kind: step, payload: {} } } }";
+    let request = warren_tests::http::client().post(format!("{}/workflows", mill.gateways[0].url));
+    let answer = request.header("content-type", "application/yaml").body(yaml).send().await.expect("it answers");
+    assert_eq!(answer.status().as_u16(), 202, "{:?}", answer.text().await);
+    mill.ends("yours", "succeeded").await;
     assert_eq!(mill.ran()["flow:mine:a"][&1].len(), 1);
     assert_eq!(mill.ask(Method::GET, "/nothing", None).await.0, 404);
     assert_eq!(mill.ask(Method::GET, "/mine/results/b", None).await.0, 404);
     let (_, list) = mill.ask(Method::GET, "?limit=5", None).await;
-    assert_eq!((&list["workflows"][0]["id"], list["workflows"].as_array().map(Vec::len)), (&json!("mine"), Some(1)));
+    assert_eq!((&list["workflows"][0]["id"], list["workflows"].as_array().map(Vec::len)), (&json!("yours"), Some(2)));
 }
 
 #[tokio::test]

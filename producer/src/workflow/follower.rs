@@ -37,6 +37,9 @@ const EVENTS_AT_ONCE: usize = 2_000;
 // The log holds all events of the pool, and few of them are about workflows: how far it was read is written from time to time.
 const BETWEEN_MARKS: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(500);
+// A workflow that is over is kept for so long.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+const BETWEEN_SWEEPS: Duration = Duration::from_mins(1);
 const AGAIN: Duration = Duration::from_secs(1);
 const MARK_AGAIN: Duration = Duration::from_secs(5);
 // How long the log may keep back a message of ours that it has confirmed.
@@ -76,6 +79,7 @@ struct Reading {
     marked: Instant,
     // What could not be done is not tried again before.
     rests_until: Instant,
+    sweeps_at: Instant,
     marker: String,
     is_live: bool,
 }
@@ -167,6 +171,9 @@ impl Follower {
                         return Err(Interruption::Replaced);
                     }
                     next = Instant::now() + TICK;
+                    if reading.is_live && Instant::now() >= reading.sweeps_at {
+                        reading.sweep().await?;
+                    }
                 }
             }
             if reading.is_live && !reading.errands.are_done() && Instant::now() >= reading.rests_until {
@@ -255,6 +262,7 @@ impl Reading {
             stored,
             marked: Instant::now(),
             rests_until: Instant::now(),
+            sweeps_at: Instant::now(),
             marker: format!("workflows-{}", clock::task_id()),
             is_live: false,
         })
@@ -278,6 +286,16 @@ impl Reading {
             self.errands.cancel(cancelled.map(|(id, _)| id));
         }
         self.book.trim();
+        Ok(())
+    }
+
+    // Forgets what was over long ago, here as well.
+    async fn sweep(&mut self) -> Result<(), Error> {
+        let forgotten = self.ledger.forget(clock::now().minus(KEPT)).await?;
+        self.sweeps_at = Instant::now() + if forgotten == 0 { BETWEEN_SWEEPS } else { TICK };
+        if forgotten > 0 {
+            self.book = Book::default();
+        }
         Ok(())
     }
 

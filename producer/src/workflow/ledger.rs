@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redis::{Pipeline, aio::MultiplexedConnection};
+use redis::{AsyncCommands, Pipeline, aio::MultiplexedConnection};
 use tracing::error;
 use warren_core::{
-    TaskId, WorkflowId,
+    TaskId, Timestamp, WorkflowId,
     event::Event,
     workflow::{DEFINITION, HEAD},
 };
@@ -23,6 +23,10 @@ use super::{
     book::{Book, Changes, subject},
     cabinet::decode,
 };
+
+// Of workflows that are over, so many are kept at most.
+const KEPT: isize = 100_000;
+const FORGOTTEN_AT_ONCE: isize = 100;
 
 /// Workflows, for the one who writes them.
 #[derive(Debug)]
@@ -85,6 +89,29 @@ impl Ledger {
         writing.cmd("HSET").arg(&key).arg("offset").arg(next.offset).arg("batch").arg(next.batch.as_str());
         let done: Option<redis::Value> = writing.query_async(connection).await?;
         Ok(done.map(|_| changes))
+    }
+
+    /// Forgets workflows that were over before this, and the oldest beyond what is kept: some of them. Returns how many.
+    pub async fn forget(&self, before: Timestamp) -> Result<usize, Error> {
+        let (mut connection, keys) = (self.store.shared(), self.store.keys());
+        let ended = keys.workflows_ended();
+        let mut old: Vec<String> =
+            connection.zrangebyscore_limit(&ended, "-inf", before.as_millis(), 0, FORGOTTEN_AT_ONCE).await?;
+        let excess = connection.zcard::<_, isize>(&ended).await?.saturating_sub(KEPT).min(FORGOTTEN_AT_ONCE);
+        if old.is_empty() && excess > 0 {
+            old = connection.zrange(&ended, 0, excess - 1).await?;
+        }
+        let mut forgetting = redis::pipe();
+        forgetting.atomic();
+        for id in old.iter().filter_map(|id| WorkflowId::parse(id).ok()) {
+            forgetting.cmd("UNLINK").arg(keys.workflow(&id)).arg(keys.workflow_results(&id));
+            forgetting.cmd("ZREM").arg(keys.workflows()).arg(id.as_str());
+            forgetting.cmd("ZREM").arg(&ended).arg(id.as_str());
+        }
+        if !old.is_empty() {
+            forgetting.exec_async(&mut connection).await?;
+        }
+        Ok(old.len())
     }
 
     /// The tasks that are to be handed in.

@@ -84,7 +84,8 @@ fn judge(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         }
     }
     let kind = text(CONTENT_TYPE.as_str()).unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    // A browser asks beforehand about these alike (WHATWG Fetch, CORS-safelisted request-header).
+    if !["application/json", "application/yaml"].iter().any(|one| kind.eq_ignore_ascii_case(one)) {
         let detail = "expected the header Content-Type: application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
