@@ -24,7 +24,7 @@ use warren_tests::{
 };
 
 const STRIKES: usize = 9;
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 // What a step of a random graph is, and what follows for it when one before it fails.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use warren_core::TaskState;
 use warren_tests::{Mill, Pool, Process, mill::states, pool::PATIENCE, wait::unhurried};
 
-fn step(plan: Value, after: Value) -> Value {
-    json!({"task": {"kind": "step", "payload": plan}, "after": after})
+fn step(plan: impl Into<Value>, after: impl Into<Value>) -> Value {
+    json!({"task": {"kind": "step", "payload": plan.into()}, "after": after.into()})
 }
 
 #[tokio::test]
