@@ -163,6 +163,13 @@ pub struct Started {
     pub transient: bool,
 }
 
+impl Started {
+    /// Whether the [end](Ended) of the same run says all of it that is of any use by then.
+    pub fn is_told_by_its_end(&self) -> bool {
+        self.traceparent.is_none() && !self.transient
+    }
+}
+
 /// One run of an attempt: usually the only one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Run {

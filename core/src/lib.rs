@@ -27,8 +27,9 @@ mod outcome;
 pub mod retry;
 mod verdict;
 
-// Waiting and choosing.
+// Waiting and choosing, and letting go.
 pub mod ladder;
+pub mod outstanding;
 pub mod schedule;
 pub mod weights;
 pub mod workflow;

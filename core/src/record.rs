@@ -6,7 +6,7 @@
 //!
 //! The names of the fields are short where they are stored: there are millions of these.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -299,7 +299,7 @@ impl TaskRecord {
         let end = End { at: e.at, outcome: e.outcome.clone(), verdict: e.verdict };
         let run = self.attempt(e.attempt).run(&e.run);
         run.limit = None;
-        if run.end.as_ref().is_none_or(|known| end.rank() < known.rank()) {
+        if run.end.as_ref().is_none_or(|known| end.counts_before(known).is_lt()) {
             run.end = Some(end);
         }
     }
@@ -358,8 +358,9 @@ fn earlier<T: Ord>(known: &mut Option<T>, word: T) {
 impl AttemptRecord {
     /// The run whose end counts: the one that ended first. Any other end is stale.
     pub fn leading(&self) -> Option<&RunRecord> {
-        let ended = self.runs.iter().filter_map(|run| run.end.as_ref().map(|end| (end.rank(), run)));
-        ended.min_by(|(a, run_a), (b, run_b)| a.cmp(b).then_with(|| run_a.run.cmp(&run_b.run))).map(|(_, run)| run)
+        let ended = self.runs.iter().filter_map(|run| run.end.as_ref().map(|end| (end, run)));
+        let first = ended.min_by(|(a, run_a), (b, run_b)| a.counts_before(b).then_with(|| run_a.run.cmp(&run_b.run)));
+        first.map(|(_, run)| run)
     }
 
     fn wait(&mut self, at: Timestamp, due: Timestamp) {
@@ -392,8 +393,9 @@ impl AttemptRecord {
 
 impl End {
     // The first end counts. At the same millisecond the text decides, which is arbitrary and the same everywhere.
-    fn rank(&self) -> (Timestamp, String) {
-        (self.at, format!("{:?}{:?}", self.outcome, self.verdict))
+    fn counts_before(&self, other: &Self) -> Ordering {
+        let text = |end: &Self| format!("{:?}{:?}", end.outcome, end.verdict);
+        self.at.cmp(&other.at).then_with(|| text(self).cmp(&text(other)))
     }
 }
 

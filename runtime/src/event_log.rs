@@ -5,19 +5,35 @@ pub mod cursor;
 pub mod entry;
 pub mod reader;
 
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, oneshot};
+use futures::FutureExt;
+use tokio::{
+    sync::{
+        Notify,
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::error::Elapsed,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warren_core::event::{self, Event};
 
 use crate::amqp::{Names, Outgoing, PublishError, Publisher, message::PERSISTENT};
 
-// Few enough that a lost connection repeats little, many enough that a message costs nothing beside its events.
-const EVENTS_IN_A_BATCH: usize = 256;
+// One batch is on its way at a time, and behind a thousand tasks of a busy producer its confirm takes a tenth of a second: a
+// batch must hold what comes meanwhile.
+const EVENTS_IN_A_BATCH: usize = 2_048;
 const BYTES_IN_A_BATCH: usize = 1 << 20;
-const WAITING: usize = 4 * EVENTS_IN_A_BATCH;
+const WAITING: usize = 2 * EVENTS_IN_A_BATCH;
+// What nobody waits for waits for company: a message of the log costs the broker more than the events in it. Too short for
+// anybody who looks on to see.
+const LINGER: Duration = Duration::from_millis(5);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -30,18 +46,58 @@ pub struct Closed;
 #[derive(Debug, Clone)]
 pub struct EventLog {
     entries: mpsc::Sender<Entry>,
+    awaited: Arc<Notify>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    event: String,
-    done: Option<oneshot::Sender<()>>,
+    content: Content,
+    then: Then,
+}
+
+#[derive(Debug)]
+enum Content {
+    Encoded(String),
+    Tentative(Tentative),
+}
+
+// What is done when the log has confirmed it.
+enum Then {
+    Nothing,
+    Tell(oneshot::Sender<()>),
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+impl fmt::Debug for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Tell(_) => "Tell",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+/// An event that was handed over and may be taken back until it is written.
+#[derive(Debug, Clone)]
+pub struct Tentative(Arc<Mutex<Option<Box<Event>>>>);
+
+impl Tentative {
+    fn take(&self) -> Option<Box<Event>> {
+        self.0.lock().expect("nobody panics while an event is taken").take()
+    }
+
+    /// Takes it back, if it is not written yet: what is to be written now says the same and more.
+    pub fn withdraw(&self) {
+        drop(self.take());
+    }
 }
 
 /// The component behind the handles. It writes each batch again until it is confirmed, in the order of the events.
 #[derive(Debug)]
 pub struct EventWriter {
     entries: mpsc::Receiver<Entry>,
+    awaited: Arc<Notify>,
     publisher: Publisher,
     queue: String,
     source: String,
@@ -52,25 +108,40 @@ impl EventLog {
     /// A writer to run, and the first handle. `source` names this run of this process.
     pub fn new(publisher: Publisher, names: &Names, source: &str) -> (EventWriter, Self) {
         let (sender, entries) = mpsc::channel(WAITING);
-        let writer = EventWriter { entries, publisher, queue: names.log(), source: source.to_owned(), seq: 1 };
-        (writer, Self { entries: sender })
+        let awaited = Arc::new(Notify::new());
+        let (queue, source) = (names.log(), source.to_owned());
+        let writer = EventWriter { entries, awaited: awaited.clone(), publisher, queue, source, seq: 1 };
+        (writer, Self { entries: sender, awaited })
     }
 
     /// Writes an event and returns when the log has confirmed it.
     pub async fn record(&self, event: &Event) -> Result<(), Closed> {
         let (done, confirmed) = oneshot::channel();
-        self.push(event, Some(done)).await?;
+        self.push(Content::Encoded(encode(event)), Then::Tell(done)).await?;
         confirmed.await.map_err(|_| Closed)
+    }
+
+    /// Hands an event over to be written now, and returns at once unless too many are waiting already. `then` is called when
+    /// the log has confirmed it, and dropped where it never does; it must not block.
+    pub async fn record_then(&self, event: &Event, then: impl FnOnce() + Send + 'static) -> Result<(), Closed> {
+        self.push(Content::Encoded(encode(event)), Then::Call(Box::new(then))).await
     }
 
     /// Hands an event over to be written soon. Waits only while too many are waiting already.
     pub async fn note(&self, event: &Event) -> Result<(), Closed> {
-        self.push(event, None).await
+        self.push(Content::Encoded(encode(event)), Then::Nothing).await
+    }
+
+    /// The same for an event that may be taken back.
+    pub async fn note_tentatively(&self, event: Event) -> Result<Tentative, Closed> {
+        let tentative = Tentative(Arc::new(Mutex::new(Some(Box::new(event)))));
+        self.push(Content::Tentative(tentative.clone()), Then::Nothing).await?;
+        Ok(tentative)
     }
 
     /// Hands an event over to be written soon, unless too many are waiting already.
     pub fn offer(&self, event: &Event) -> bool {
-        self.entries.try_send(Entry { event: encode(event), done: None }).is_ok()
+        self.entries.try_send(Entry { content: Content::Encoded(encode(event)), then: Then::Nothing }).is_ok()
     }
 
     /// Asks the writer to write what was handed over and to end, and waits until it has.
@@ -79,33 +150,40 @@ impl EventLog {
         self.entries.closed().await;
     }
 
-    async fn push(&self, event: &Event, done: Option<oneshot::Sender<()>>) -> Result<(), Closed> {
-        self.entries.send(Entry { event: encode(event), done }).await.map_err(|_| Closed)
+    async fn push(&self, content: Content, then: Then) -> Result<(), Closed> {
+        let is_awaited = !matches!(then, Then::Nothing);
+        match self.entries.try_send(Entry { content, then }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(entry)) => self.entries.send(entry).await.map_err(|_| Closed)?,
+            Err(TrySendError::Closed(_)) => return Err(Closed),
+        }
+        if is_awaited {
+            self.awaited.notify_one();
+        }
+        Ok(())
     }
 }
 
 fn encode(event: &Event) -> String {
-    serde_json::to_string(event).expect("events hold no map with keys other than text")
+    // Most events are somewhat shorter: one allocation.
+    let mut text = Vec::with_capacity(512);
+    serde_json::to_writer(&mut text, event).expect("events hold no map with keys other than text");
+    String::from_utf8(text).expect("JSON is text")
 }
 
 impl EventWriter {
     /// Writes until every handle is gone or `stop` is cancelled; what was handed over before that is still written, for
     /// a few seconds.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut entries = Vec::with_capacity(EVENTS_IN_A_BATCH);
+        let mut entries = Vec::new();
         loop {
-            let waited = stop.run_until_cancelled(self.entries.recv_many(&mut entries, EVENTS_IN_A_BATCH)).await;
-            if waited.is_none() {
-                while entries.len() < EVENTS_IN_A_BATCH {
-                    let Ok(entry) = self.entries.try_recv() else { break };
-                    entries.push(entry);
-                }
-            }
+            self.gather(&mut entries, &stop).await;
             if entries.is_empty() {
                 return;
             }
-            while !entries.is_empty() {
-                let batch = first_of(&mut entries);
+            let mut written: Vec<_> = entries.drain(..).filter_map(Written::of).collect();
+            while !written.is_empty() {
+                let batch = first_of(&mut written);
                 if !self.write(batch, &stop).await {
                     return;
                 }
@@ -113,8 +191,23 @@ impl EventWriter {
         }
     }
 
-    async fn write(&mut self, batch: Vec<Entry>, stop: &CancellationToken) -> bool {
-        let events: Vec<_> = batch.iter().map(|entry| entry.event.as_str()).collect();
+    // Nothing where no more will come.
+    async fn gather(&mut self, entries: &mut Vec<Entry>, stop: &CancellationToken) {
+        // Whoever said so until now has handed over already what is waited for.
+        let _: Option<()> = self.awaited.notified().now_or_never();
+        let waited = stop.run_until_cancelled(self.entries.recv_many(entries, EVENTS_IN_A_BATCH)).await;
+        if waited.is_some() && entries.iter().all(|entry| matches!(entry.then, Then::Nothing)) {
+            let company = tokio::time::timeout(LINGER, self.awaited.notified());
+            let _: Option<Result<(), Elapsed>> = stop.run_until_cancelled(company).await;
+        }
+        while entries.len() < EVENTS_IN_A_BATCH {
+            let Ok(entry) = self.entries.try_recv() else { break };
+            entries.push(entry);
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<Written>, stop: &CancellationToken) -> bool {
+        let events: Vec<_> = batch.iter().map(|written| written.event.as_str()).collect();
         let properties = lapin::BasicProperties::default().with_delivery_mode(PERSISTENT);
         let body = event::assemble(&self.source, self.seq, &events);
         let message = Outgoing::to_queue(&self.queue, properties, body);
@@ -130,9 +223,13 @@ impl EventWriter {
             }
         }
         self.seq += 1;
-        for entry in batch {
-            // Whoever waited may have given up meanwhile.
-            entry.done.map(|done| done.send(()));
+        for written in batch {
+            match written.then {
+                Then::Nothing => {}
+                // Whoever waited may have given up meanwhile.
+                Then::Tell(done) => drop(done.send(())),
+                Then::Call(then) => then(),
+            }
         }
         true
     }
@@ -155,13 +252,29 @@ impl EventWriter {
     }
 }
 
+// An event as it is written.
+struct Written {
+    event: String,
+    then: Then,
+}
+
+impl Written {
+    fn of(Entry { content, then }: Entry) -> Option<Self> {
+        let event = match content {
+            Content::Encoded(event) => event,
+            Content::Tentative(tentative) => encode(tentative.take()?.as_ref()),
+        };
+        Some(Self { event, then })
+    }
+}
+
 // Takes as many from the front as fit into one message, at least one.
-fn first_of(entries: &mut Vec<Entry>) -> Vec<Entry> {
+fn first_of(written: &mut Vec<Written>) -> Vec<Written> {
     let mut bytes = 0;
-    let mut fits = |entry: &Entry| {
-        bytes += entry.event.len();
+    let mut fits = |written: &Written| {
+        bytes += written.event.len();
         bytes <= BYTES_IN_A_BATCH
     };
-    let count = entries.iter().take_while(|entry| fits(entry)).count().max(1);
-    entries.drain(..count).collect()
+    let count = written.iter().take_while(|written| fits(written)).count().max(1);
+    written.drain(..count).collect()
 }

@@ -9,9 +9,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use lapin::Acker;
 use tokio_util::sync::CancellationToken;
 use warren_core::{Attempt, Kind, TaskId, Timestamp, worker::Running};
+
+use crate::receipt::Receipt;
 
 /// The running attempts; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +24,7 @@ type Key = (TaskId, Attempt);
 struct Entry {
     kind: Kind,
     since: Timestamp,
-    ackers: Vec<Acker>,
+    receipts: Vec<Receipt>,
     wish: CancellationToken,
 }
 
@@ -39,15 +40,22 @@ pub struct Place {
 
 impl Board {
     /// Puts an attempt on the board; `None` if it is running already, and has taken this delivery over.
-    pub fn enter(&self, task: &TaskId, attempt: Attempt, kind: &Kind, since: Timestamp, acker: Acker) -> Option<Place> {
+    pub fn enter(
+        &self,
+        task: &TaskId,
+        attempt: Attempt,
+        kind: &Kind,
+        since: Timestamp,
+        receipt: Receipt,
+    ) -> Option<Place> {
         let key = (task.clone(), attempt);
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(&key) {
-            entry.ackers.push(acker);
+            entry.receipts.push(receipt);
             return None;
         }
         let wish = CancellationToken::new();
-        entries.insert(key.clone(), Entry { kind: kind.clone(), since, ackers: vec![acker], wish: wish.clone() });
+        entries.insert(key.clone(), Entry { kind: kind.clone(), since, receipts: vec![receipt], wish: wish.clone() });
         Some(Place { board: self.clone(), key: Some(key), wish })
     }
 
@@ -81,13 +89,13 @@ impl Place {
     pub fn is_held(&self) -> bool {
         let entries = self.board.lock();
         let entry = self.key.as_ref().and_then(|key| entries.get(key));
-        entry.is_some_and(|entry| entry.ackers.iter().any(|acker| !acker.poisoned()))
+        entry.is_some_and(|entry| entry.receipts.iter().any(|receipt| !receipt.is_lost()))
     }
 
     /// Leaves the board, with all the deliveries that came for this attempt.
-    pub fn leave(mut self) -> Vec<Acker> {
+    pub fn leave(mut self) -> Vec<Receipt> {
         let entry = self.key.take().and_then(|key| self.board.lock().remove(&key));
-        entry.map(|entry| entry.ackers).unwrap_or_default()
+        entry.map(|entry| entry.receipts).unwrap_or_default()
     }
 }
 

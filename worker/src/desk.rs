@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::{Acker, message::Delivery};
+use lapin::message::Delivery;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, warn};
 use warren_core::{
-    Outcome, Reason, Timestamp, WorkerId,
+    Outcome, Reason, Timestamp, Verdict, WorkerId,
     event::{Buried, Deferred, Ended, Event, Progressed, Returned, Run, Started},
     judge,
 };
@@ -18,6 +18,7 @@ use warren_runtime::{
     },
     clock,
     command_log::Orders,
+    event_log::Tentative,
 };
 
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     lanes::{Lane, Taken},
     metrics::Metrics,
     reading::{Assignments, Refusal, Work},
+    receipt::Receipt,
     settlement::{Fate, Settlement},
     suspicion::{Decision, Suspects, Suspicion},
 };
@@ -56,6 +58,17 @@ pub struct Desk {
     pub abort: CancellationToken,
 }
 
+// Where the start of an attempt was told.
+#[derive(Debug)]
+enum Announced {
+    // The log has it, or will.
+    Firmly,
+    // It is about to be written.
+    Tentatively(Tentative),
+    // The process ends.
+    Nowhere,
+}
+
 impl Desk {
     /// Reads a delivery.
     pub fn read(&self, taken: &Taken) -> Result<Work, Box<Refusal>> {
@@ -67,16 +80,18 @@ impl Desk {
     pub async fn handle(self: Arc<Self>, taken: Taken, read: Result<Work, Box<Refusal>>, slot: OwnedSemaphorePermit) {
         match read {
             Ok(work) => {
-                let span = info_span!("attempt", task.id = %work.id, task.kind = %work.kind, queue = %taken.queue, attempt = %work.task.attempt);
+                let span = work.span();
                 self.work(&taken, &work, slot).instrument(span).await;
             }
             Err(refusal) => {
-                let fate = self.refuse(&taken.delivery, &refusal).await;
-                self.settlement.settle(&taken.delivery.acker, fate).await;
+                let fate = Box::pin(self.refuse(&taken.delivery, &refusal)).await;
+                self.settlement.settle(&taken.receipt, fate).await;
             }
         }
     }
 
+    // Every delivery passes through here, most of them straight to their run. What few need is boxed, so that it does not
+    // make the future of each larger: that is copied when it is begun.
     async fn work(&self, taken: &Taken, work: &Work, slot: OwnedSemaphorePermit) {
         let delivery = &taken.delivery;
         let now = clock::now();
@@ -84,26 +99,29 @@ impl Desk {
         let due = due.filter(|_| !self.orders.look(|in_force| in_force.haste_of(&work.id, now).is_some()));
         let fate = if let Some(due) = due {
             if self.is_cancelled(work) {
-                self.withdraw(delivery, work).await
+                Box::pin(self.withdraw(delivery, work)).await
             } else {
-                self.defer(delivery, work, now, due).await
+                Box::pin(self.defer(delivery, work, now, due)).await
             }
         } else {
             let decision = if may_not_be_the_first(taken, work) {
-                self.suspicion.consider(work, taken).await
+                Box::pin(self.suspicion.consider(work, taken)).await
             } else {
                 Decision::Run
             };
-            if delivery.acker.poisoned() {
+            if taken.receipt.is_lost() {
                 debug!("the delivery was lost while the record was asked");
                 return;
             }
-            match self.keep_from_running(taken, work, decision).await {
+            if decision == Decision::Run && !self.is_cancelled(work) && !work.is_late(clock::now()) {
+                return self.run(taken, work, slot).await;
+            }
+            match Box::pin(self.keep_from_running(taken, work, decision)).await {
                 Some(fate) => fate,
                 None => return self.run(taken, work, slot).await,
             }
         };
-        self.settlement.settle(&delivery.acker, fate).await;
+        self.settlement.settle(&taken.receipt, fate).await;
     }
 
     // What becomes of a delivery instead of a run; `None` if it is to run.
@@ -116,7 +134,7 @@ impl Desk {
             }
             // Only what would start now can be too late: what has begun in time may well end after its deadline.
             Decision::Run => {
-                let late = work.task.deadline.filter(|deadline| *deadline < now)?;
+                let late = work.task.deadline.filter(|_| work.is_late(now))?;
                 let error = format!("not started before its deadline, {late}");
                 Some(self.refuse(delivery, &refusal(work, Reason::Expired, error)).await)
             }
@@ -181,7 +199,7 @@ impl Desk {
     async fn run(&self, taken: &Taken, work: &Work, slot: OwnedSemaphorePermit) {
         let delivery = &taken.delivery;
         let started = clock::now();
-        let entered = self.board.enter(&work.id, work.task.attempt, &work.kind, started, delivery.acker.clone());
+        let entered = self.board.enter(&work.id, work.task.attempt, &work.kind, started, taken.receipt.clone());
         let Some(place) = entered else {
             debug!("it runs here already, and has taken this delivery over");
             return;
@@ -189,42 +207,44 @@ impl Desk {
         let run = Run { started, worker: self.me.clone() };
         // Looked at once it is on the board: what is ordered from here on reaches it there.
         if self.is_cancelled(work) {
-            let (ackers, fate) = (place.leave(), self.withdraw(delivery, work).await);
-            return self.settle_all(&ackers, fate).await;
+            let (receipts, fate) = (place.leave(), Box::pin(self.withdraw(delivery, work)).await);
+            return self.settle_all(&receipts, fate).await;
         }
-        let (ackers, fate) = if !self.announce(taken, work, &run).await {
+        let announced = self.announce(taken, work, &run).await;
+        let (receipts, fate) = if let Announced::Nowhere = announced {
             (place.leave(), Fate::Leave)
         } else if let Some(decision) = self.think_twice(taken, work, &run).await {
             self.take_back(work, run).await;
             // Off the board first: or a copy that comes straight back would be taken over, and be acknowledged with this.
-            let ackers = place.leave();
-            (ackers, self.keep_from_running(taken, work, decision).await.unwrap_or(Fate::GiveBack))
+            let receipts = place.leave();
+            (receipts, Box::pin(self.keep_from_running(taken, work, decision)).await.unwrap_or(Fate::GiveBack))
         } else {
             let execution = self.execute(work, delivery, &run, &place).await;
             drop(slot);
-            let fate = match execution {
-                Execution::Ended(outcome) => self.conclude(work, delivery, run, outcome, &place).await,
+            match execution {
+                Execution::Ended(outcome) => return self.conclude(taken, work, run, outcome, place, announced).await,
                 Execution::Interrupted => {
                     self.take_back(work, run).await;
-                    self.give_back(taken, work).await
+                    let fate = Box::pin(self.give_back(taken, work)).await;
+                    (place.leave(), fate)
                 }
-            };
-            (place.leave(), fate)
+            }
         };
         self.metrics.stopped();
-        self.settle_all(&ackers, fate).await;
+        self.settle_all(&receipts, fate).await;
     }
 
-    async fn settle_all(&self, ackers: &[Acker], fate: Fate) {
-        for acker in ackers {
-            self.settlement.settle(acker, fate).await;
+    async fn settle_all(&self, receipts: &[Receipt], fate: Fate) {
+        for receipt in receipts {
+            self.settlement.settle(receipt, fate).await;
         }
     }
 
     // What can kill this worker, or may have killed another, has its start safe in the log before it runs. Other starts
-    // are written along with the next batch: a backlog that comes back flagged must not wait for a confirm a task.
-    async fn announce(&self, taken: &Taken, work: &Work, run: &Run) -> bool {
-        let event = Event::Started(Started {
+    // are written along with the next batch: a backlog that comes back flagged must not wait for a confirm a task. One that
+    // has ended by then need not be written at all.
+    async fn announce(&self, taken: &Taken, work: &Work, run: &Run) -> Announced {
+        let started = Started {
             task: work.id.clone(),
             at: run.started,
             about: work.about(),
@@ -233,22 +253,28 @@ impl Desk {
             limit: run.started.plus(work.assignment.policy.timeout),
             traceparent: work.task.traceparent.clone(),
             transient: is_transient(&taken.delivery.properties),
-        });
+        };
         self.metrics.started(work, run.started);
-        if is_delicate(work) || taken.lane == Lane::Suspects {
-            self.settlement.record(&event).await
+        let log = &self.settlement.log;
+        if work.is_delicate() || taken.lane == Lane::Suspects {
+            let recorded = self.settlement.record(&Event::Started(started)).await;
+            if recorded { Announced::Firmly } else { Announced::Nowhere }
+        } else if started.is_told_by_its_end() {
+            let noted = log.note_tentatively(Event::Started(started)).await;
+            noted.map_or(Announced::Nowhere, Announced::Tentatively)
         } else {
-            self.settlement.log.note(&event).await.is_ok()
+            let noted = log.note(&Event::Started(started)).await;
+            noted.map_or(Announced::Nowhere, |()| Announced::Firmly)
         }
     }
 
     // The one before may have died a moment ago, with its start in the log and not yet on record. Once our own start is on
     // record, so is every earlier one.
     async fn think_twice(&self, taken: &Taken, work: &Work, run: &Run) -> Option<Decision> {
-        if !is_delicate(work) || !may_not_be_the_first(taken, work) {
+        if !work.is_delicate() || !may_not_be_the_first(taken, work) {
             return None;
         }
-        let decision = self.suspicion.reconsider(work, taken, run).await;
+        let decision = Box::pin(self.suspicion.reconsider(work, taken, run)).await;
         (decision != Decision::Run).then_some(decision)
     }
 
@@ -273,31 +299,52 @@ impl Desk {
         execution::run(work.assignment.handler.as_ref(), &job, &self.abort, &place.wish, told).await
     }
 
-    async fn conclude(&self, work: &Work, delivery: &Delivery, run: Run, outcome: Outcome, place: &Place) -> Fate {
-        let at = clock::now();
+    async fn conclude(
+        &self,
+        taken: &Taken,
+        work: &Work,
+        run: Run,
+        outcome: Outcome,
+        place: Place,
+        announced: Announced,
+    ) {
+        let (delivery, at) = (&taken.delivery, clock::now());
         let verdict = judge(&outcome, work.task.granted(), &work.assignment.policy, at, clock::draw());
         debug!(outcome = outcome.name(), "attempt ended");
+        self.metrics.stopped();
         self.metrics.ended(work, &outcome, at.since(run.started));
-        let event = Event::Ended(Ended {
-            task: work.id.clone(),
-            at,
-            about: work.about(),
-            attempt: work.task.attempt,
-            run,
-            outcome: outcome.clone().bounded(self.max_result_bytes),
-            verdict,
-        });
-        if !self.settlement.record(&event).await {
-            return Fate::Leave;
+        if let Announced::Tentatively(start) = announced {
+            start.withdraw();
         }
-        if !place.is_held() {
-            // Whoever gets it next finds this outcome on record, or has decided the attempt already: a copy of ours
-            // would be one too many.
-            debug!("the delivery was lost meanwhile: its verdict is for its next holder to carry out");
-            return Fate::Leave;
+        let event = |outcome| {
+            Event::Ended(Ended {
+                task: work.id.clone(),
+                at,
+                about: work.about(),
+                attempt: work.task.attempt,
+                run,
+                outcome,
+                verdict,
+            })
+        };
+        let is_all_told = match verdict {
+            Verdict::Complete | Verdict::Cancel => delivery.properties.reply_to().is_none(),
+            Verdict::Retry { .. } | Verdict::DeadLetter { .. } => false,
+        };
+        if is_all_told {
+            let event = event(outcome.bounded(self.max_result_bytes));
+            return self.settlement.record_then(&event, move || release(place)).await;
         }
-        let check = delivery.redelivered || work.task.check;
-        self.settlement.carry_out(work, delivery, &outcome, verdict, at, check).await
+        let event = event(outcome.clone().bounded(self.max_result_bytes));
+        let fate = if !self.settlement.record(&event).await {
+            Fate::Leave
+        } else if !place.is_held() {
+            lost()
+        } else {
+            let check = delivery.redelivered || work.task.check;
+            Box::pin(self.settlement.carry_out(work, delivery, &outcome, verdict, at, check)).await
+        };
+        self.settle_all(&place.leave(), fate).await;
     }
 
     // A suspect that comes back by the flag is one that was running when its worker died, if nobody can be asked: so it
@@ -318,9 +365,20 @@ impl Desk {
     }
 }
 
-// What can kill this worker, and what may have a twin that is begun at this moment.
-fn is_delicate(work: &Work) -> bool {
-    !work.assignment.handler.is_isolated() || work.task.twin
+// The end of an attempt is on record, and nothing else is to be done.
+fn release(place: Place) {
+    if place.is_held() {
+        place.leave().iter().for_each(Receipt::acknowledge);
+    } else {
+        lost();
+    }
+}
+
+// Whoever gets it next finds this outcome on record, or has decided the attempt already: a copy of ours would be one too
+// many.
+fn lost() -> Fate {
+    debug!("the delivery was lost meanwhile: its verdict is for its next holder to carry out");
+    Fate::Leave
 }
 
 fn may_not_be_the_first(taken: &Taken, work: &Work) -> bool {

@@ -19,7 +19,7 @@ use futures::{
 use lapin::{
     Channel, Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions},
+    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions},
     types::FieldTable,
 };
 use tokio::{
@@ -45,7 +45,6 @@ use warren_runtime::{
 };
 
 use crate::{
-    lanes::give_back,
     metrics::Metrics,
     search::Search,
     settlement::{Fate, Settlement},
@@ -230,8 +229,11 @@ impl Forwarder {
             Err(invalid) => (invalid.kind, invalid.attempt, delivery.properties.priority().unwrap_or(0).into()),
         };
         let about = About { kind, queue: climb.queue.clone(), priority };
-        let fate = self.settlement.withdraw(delivery, id, about, attempt).await;
-        self.settlement.settle(&delivery.acker, fate).await;
+        match self.settlement.withdraw(delivery, id, about, attempt).await {
+            Fate::Acknowledge => acknowledge(delivery).await,
+            Fate::GiveBack => give_back(delivery).await,
+            Fate::Leave => {}
+        }
     }
 
     async fn hold(&self, delivery: Delivery) -> Option<Held> {
@@ -314,6 +316,13 @@ fn wake(head: &Held, level: Level) -> Instant {
 
 fn message_id(delivery: &Delivery) -> Option<TaskId> {
     delivery.properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok())
+}
+
+async fn give_back(delivery: &Delivery) {
+    let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+    if let Err(error) = delivery.acker.nack(options).await {
+        debug!(error = chain(&error), "a message of the ladder was given back by the broken connection itself");
+    }
 }
 
 async fn acknowledge(delivery: &Delivery) {

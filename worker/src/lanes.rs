@@ -6,13 +6,16 @@ use futures::{Stream, future::poll_fn};
 use lapin::{
     Channel, Consumer,
     message::Delivery,
-    options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions},
+    options::{BasicCancelOptions, BasicConsumeOptions},
     types::FieldTable,
 };
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use warren_core::{QueueName, weights::Turns};
 use warren_runtime::amqp::{Error, Link, Topology, session::chain};
+
+use crate::receipt::{Receipt, Receipts};
 
 /// What a lane carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub struct Taken {
     pub session: Session,
     /// The delivery.
     pub delivery: Delivery,
+    /// By which it is let go.
+    pub receipt: Receipt,
 }
 
 /// All lanes of one connection.
@@ -55,6 +60,7 @@ pub struct Lanes {
     prefetch: u16,
     opened: Instant,
     session: Session,
+    settling: TaskTracker,
 }
 
 #[derive(Debug)]
@@ -67,27 +73,30 @@ struct Line {
     channel: Channel,
     // Nothing while the line rests.
     consumer: Option<Consumer>,
-    head: Option<Delivery>,
+    receipts: Receipts,
+    head: Option<(Delivery, Receipt)>,
 }
 
 impl Lanes {
-    /// Declares the queues; nothing is consumed before [`Lanes::steer`]. `queues` are names with weights.
+    /// Declares the queues; nothing is consumed before [`Lanes::steer`]. `queues` are names with weights; what is still to be
+    /// acknowledged is tracked by `settling`.
     pub async fn open(
         link: &Link,
         topology: &Topology,
         queues: &[(QueueName, u32)],
         prefetch: u16,
         session: Session,
+        settling: &TaskTracker,
     ) -> Result<Self, Error> {
         declare(link, topology, queues).await?;
         let mut lines = Vec::new();
         for (queue, _) in queues {
             for lane in [Lane::Tasks, Lane::Suspects] {
-                lines.push(Line::open(link, topology, queue, lane, prefetch).await?);
+                lines.push(Line::open(link, topology, queue, lane, prefetch, settling).await?);
             }
         }
         let turns = Turns::new(queues.iter().flat_map(|(_, weight)| [*weight, 1]));
-        Ok(Self { lines, turns, prefetch, opened: Instant::now(), session })
+        Ok(Self { lines, turns, prefetch, opened: Instant::now(), session, settling: settling.clone() })
     }
 
     /// Consumes the queues that are wanted, and no others. What has arrived of those that are not goes back.
@@ -114,9 +123,9 @@ impl Lanes {
                     let index =
                         self.turns.choose(|index| self.lines[index].head.is_some()).expect("a head has arrived");
                     let Line { queue, lane, head, .. } = &mut self.lines[index];
-                    let delivery = head.take().expect("only lines with a head are chosen");
-                    let (queue, lane) = (queue.clone(), *lane);
-                    return Ok(Taken { queue, lane, connected: self.opened, session: self.session, delivery });
+                    let (delivery, receipt) = head.take().expect("only lines with a head are chosen");
+                    let (queue, lane, connected, session) = (queue.clone(), *lane, self.opened, self.session);
+                    return Ok(Taken { queue, lane, connected, session, delivery, receipt });
                 }
                 Some(index) => self.reopen(index, link, topology).await?,
             }
@@ -141,7 +150,10 @@ impl Lanes {
             let Some(consumer) = &mut line.consumer else { continue };
             if line.head.is_none() {
                 match Pin::new(consumer).poll_next(context) {
-                    Poll::Ready(Some(Ok(delivery))) => line.head = Some(delivery),
+                    Poll::Ready(Some(Ok(delivery))) => {
+                        let receipt = line.receipts.take(&delivery);
+                        line.head = Some((delivery, receipt));
+                    }
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(index)),
                     Poll::Pending => {}
                 }
@@ -156,7 +168,7 @@ impl Lanes {
         warn!(%queue, "the broker cancelled the consumer: opening it again");
         topology.declare(link).await?;
         topology.declare_queue(link, &queue).await?;
-        self.lines[index] = Line::open(link, topology, &queue, lane, self.prefetch).await?;
+        self.lines[index] = Line::open(link, topology, &queue, lane, self.prefetch, &self.settling).await?;
         self.lines[index].consume().await
     }
 }
@@ -168,13 +180,15 @@ impl Line {
         queue: &QueueName,
         lane: Lane,
         prefetch: u16,
+        settling: &TaskTracker,
     ) -> Result<Self, Error> {
         let (name, prefetch) = match lane {
             Lane::Tasks => (topology.names().queue(queue), prefetch),
             Lane::Suspects => (topology.names().suspect(queue), 1),
         };
         let channel = link.consuming_channel(prefetch).await?;
-        Ok(Self { queue: queue.clone(), lane, name, channel, consumer: None, head: None })
+        let receipts = Receipts::new(settling.clone());
+        Ok(Self { queue: queue.clone(), lane, name, channel, consumer: None, receipts, head: None })
     }
 
     async fn consume(&mut self) -> Result<(), Error> {
@@ -193,20 +207,20 @@ impl Line {
     }
 
     async fn give_back(&mut self) {
-        while let Some(delivery) = self.left_over().await {
-            give_back(&delivery).await;
+        while let Some(left_over) = self.left_over().await {
+            left_over.give_back().await;
         }
         self.consumer = None;
     }
 
     // What arrived before the consumer was cancelled; the stream ends by itself after it.
-    async fn left_over(&mut self) -> Option<Delivery> {
-        if let Some(head) = self.head.take() {
-            return Some(head);
+    async fn left_over(&mut self) -> Option<Receipt> {
+        if let Some((_, receipt)) = self.head.take() {
+            return Some(receipt);
         }
-        let consumer = self.consumer.as_mut()?;
+        let (consumer, receipts) = (self.consumer.as_mut()?, &self.receipts);
         poll_fn(|context| match Pin::new(&mut *consumer).poll_next(context) {
-            Poll::Ready(Some(Ok(delivery))) => Poll::Ready(Some(delivery)),
+            Poll::Ready(Some(Ok(delivery))) => Poll::Ready(Some(receipts.take(&delivery))),
             Poll::Ready(Some(Err(_)) | None) | Poll::Pending => Poll::Ready(None),
         })
         .await
@@ -220,12 +234,4 @@ pub async fn declare(link: &Link, topology: &Topology, queues: &[(QueueName, u32
         topology.declare_queue(link, queue).await?;
     }
     Ok(())
-}
-
-/// Gives a delivery back to its place in the queue.
-pub async fn give_back(delivery: &Delivery) {
-    let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-    if let Err(error) = delivery.acker.nack(options).await {
-        info!(error = chain(&error), "a delivery was given back by the broken connection itself");
-    }
 }

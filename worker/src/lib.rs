@@ -26,6 +26,7 @@ mod lanes;
 mod patience;
 mod pool;
 mod reading;
+mod receipt;
 mod settlement;
 mod steward;
 mod suspicion;

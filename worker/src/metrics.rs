@@ -1,6 +1,7 @@
 //! What a worker counts.
 
 use std::{
+    fmt::{self, Display, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,11 +10,11 @@ use std::{
 };
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use warren_core::{Outcome, QueueName, Reason, Timestamp};
+use warren_core::{Kind, Outcome, QueueName, Reason, Timestamp};
 
 use crate::reading::Work;
 
@@ -37,25 +38,35 @@ struct Families {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
-    queue: String,
-    kind: String,
+    queue: Label<QueueName>,
+    kind: Label<Kind>,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
-    kind: String,
+    kind: Label<Kind>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabels {
-    queue: String,
+    queue: Label<QueueName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusedLabels {
-    queue: String,
+    queue: Label<QueueName>,
     reason: &'static str,
+}
+
+// A name as it is: its text is copied only when somebody asks for the metrics, and not for each task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Label<T>(T);
+
+impl<T: Display> EncodeLabelValue for Label<T> {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        write!(encoder, "{}", self.0)
+    }
 }
 
 impl Default for Families {
@@ -89,7 +100,7 @@ impl Metrics {
     pub fn started(&self, work: &Work, at: Timestamp) {
         self.0.running.inc();
         if let Some(submitted) = work.task.submitted.filter(|_| work.task.attempt == warren_core::Attempt::FIRST) {
-            let labels = QueueLabels { queue: work.task.queue.to_string() };
+            let labels = QueueLabels { queue: Label(work.task.queue.clone()) };
             self.0.wait_seconds.get_or_create(&labels).observe(at.since(submitted).as_secs_f64());
         }
     }
@@ -101,7 +112,7 @@ impl Metrics {
 
     /// An attempt ended with an outcome.
     pub fn ended(&self, work: &Work, outcome: &Outcome, took: Duration) {
-        let (queue, kind) = (work.task.queue.to_string(), work.kind.to_string());
+        let (queue, kind) = (Label(work.task.queue.clone()), Label(work.kind.clone()));
         self.0.run_seconds.get_or_create(&KindLabels { kind: kind.clone() }).observe(took.as_secs_f64());
         self.0.attempts.get_or_create(&AttemptLabels { queue, kind, outcome: outcome.name() }).inc();
         self.0.ended.fetch_add(1, Ordering::Relaxed);
@@ -109,7 +120,7 @@ impl Metrics {
 
     /// A task was put among the dead letters without an attempt.
     pub fn buried(&self, queue: &QueueName, reason: Reason) {
-        self.0.refused.get_or_create(&RefusedLabels { queue: queue.to_string(), reason: reason.name() }).inc();
+        self.0.refused.get_or_create(&RefusedLabels { queue: Label(queue.clone()), reason: reason.name() }).inc();
     }
 
     /// Messages moved on the delay ladder.

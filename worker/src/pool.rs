@@ -27,6 +27,9 @@ use crate::{
 // What has ended before the worker was told to stop now may still be made safe for this long.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+// Before it is looked again whether the worker is to end, or operators wish something.
+const AT_ONCE: usize = 32;
+
 // The queue may be under way already; and a pool that misses one again and again must not do nothing else.
 const SETTLING: Duration = Duration::from_millis(500);
 
@@ -95,7 +98,8 @@ impl Pool {
         running: &TaskTracker,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
-        let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch, session).await?;
+        let settling = &self.desk.settlement.settling;
+        let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch, session, settling).await?;
         // Before anything is taken it is known what shall not be.
         let mut follower = Follower::open(link, self.commands.clone(), self.desk.orders.clone()).await?;
         self.latch.missing("reading what operators ordered");
@@ -143,7 +147,15 @@ impl Pool {
                 step = shutdown.drain.run_until_cancelled(next) => match step {
                     None => break,
                     Some(step) => match step? {
-                        Step::Taken(slot, taken) => waiting = self.receive(slot, taken, running),
+                        Step::Taken(slot, taken) => {
+                            waiting = self.receive(slot, taken, running);
+                            // Each turn of this loop costs about as much as a short task: what is there already is taken
+                            // in one.
+                            for _ in 0..AT_ONCE {
+                                let Some((slot, taken)) = self.ready(link, lanes, slots, waiting.as_ref())? else { break };
+                                waiting = self.receive(slot, taken, running);
+                            }
+                        }
                         Step::Further(slots) => {
                             let mut complete = waiting.take().expect("its slots were waited for");
                             complete.slot.merge(slots);
@@ -154,7 +166,7 @@ impl Pool {
                 _ = changes.changed() => {
                     self.obey(lanes).await?;
                     if let Some(unwanted) = waiting.take_if(|waiting| !self.wants(&waiting.taken.queue)) {
-                        lanes::give_back(&unwanted.taken.delivery).await;
+                        unwanted.taken.receipt.give_back().await;
                     }
                 }
                 () = &mut missed => {
@@ -166,12 +178,28 @@ impl Pool {
         }
         self.latch.missing("shutting down");
         if let Some(unstarted) = waiting {
-            lanes::give_back(&unstarted.taken.delivery).await;
+            unstarted.taken.receipt.give_back().await;
         }
         lanes.stop().await;
         // The connection stays until everything that runs on its deliveries has been acknowledged.
         self.finish(running, shutdown).await;
         Ok(())
+    }
+
+    // A delivery that is there and a slot that is free, without waiting for either.
+    fn ready(
+        &self,
+        link: &Link,
+        lanes: &mut Lanes,
+        slots: &Arc<Semaphore>,
+        waiting: Option<&Waiting>,
+    ) -> Result<Option<(OwnedSemaphorePermit, Taken)>, Error> {
+        if waiting.is_some() {
+            return Ok(None);
+        }
+        let Ok(slot) = slots.clone().try_acquire_owned() else { return Ok(None) };
+        let taken = lanes.next(link, &self.topology).now_or_never().transpose()?;
+        Ok(taken.map(|taken| (slot, taken)))
     }
 
     // Takes from the queues that operators let it take from.
@@ -208,8 +236,12 @@ impl Pool {
     }
 
     fn dispatch(&self, Waiting { taken, read, slot, .. }: Waiting, running: &TaskTracker) {
-        let desk = self.desk.clone();
-        running.spawn(desk.handle(taken, read, slot));
+        let is_light = read.as_ref().is_ok_and(|work| work.assignment.handler.is_light());
+        let mut handling = Box::pin(self.desk.clone().handle(taken, read, slot));
+        // What ends at once needs no task of its own, which would cost more than the rest.
+        if !is_light || handling.as_mut().now_or_never().is_none() {
+            running.spawn(handling);
+        }
     }
 
     async fn finish(&self, running: &TaskTracker, shutdown: &Shutdown) {
@@ -219,8 +251,14 @@ impl Pool {
             self.cutoff.cancel();
             std::future::pending::<()>().await;
         };
+        let finished = async {
+            shutdown.finish(running, self.grace).await;
+            let settling = &self.desk.settlement.settling;
+            settling.close();
+            self.cutoff.run_until_cancelled(settling.wait()).await;
+        };
         tokio::select! {
-            () = shutdown.finish(running, self.grace) => {}
+            () = finished => {}
             () = too_late => {}
         }
     }

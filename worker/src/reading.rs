@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use lapin::message::Delivery;
+use tracing::{Span, debug_span, info_span};
 use warren_core::{
     Attempt, Kind, QueueName, Reason, TaskId, Timestamp,
     event::About,
@@ -65,6 +66,27 @@ impl Work {
     /// What it is, for events.
     pub fn about(&self) -> About {
         About { kind: Some(self.kind.clone()), queue: self.task.queue.clone(), priority: self.task.priority }
+    }
+
+    /// Whether it can kill its worker, or may have a twin that is begun at this moment.
+    pub fn is_delicate(&self) -> bool {
+        !self.assignment.handler.is_isolated() || self.task.twin
+    }
+
+    /// Whether it is too late for it to start.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.task.deadline.is_some_and(|deadline| deadline < now)
+    }
+
+    /// The span of its attempt. That costs about as much as the rest of an attempt which does nothing, and such a one has
+    /// nothing to say.
+    pub fn span(&self) -> Span {
+        macro_rules! attempt {
+            ($make:ident) => {
+                $make!("attempt", task.id = %self.id, task.kind = %self.kind, queue = %self.task.queue, attempt = %self.task.attempt)
+            };
+        }
+        if self.assignment.handler.is_light() { attempt!(debug_span) } else { attempt!(info_span) }
     }
 }
 

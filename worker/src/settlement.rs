@@ -7,12 +7,11 @@
 use std::time::Duration;
 
 use lapin::{
-    Acker, BasicProperties,
+    BasicProperties,
     message::Delivery,
-    options::{BasicAckOptions, BasicNackOptions},
     types::{AMQPValue, FieldTable},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, warn};
 use warren_core::{
     Attempt, Outcome, Output, QueueName, Reason, TaskId, Timestamp, Verdict, WorkerId,
@@ -20,12 +19,12 @@ use warren_core::{
     header,
 };
 use warren_runtime::{
-    amqp::{Names, Outgoing, PublishError, Publisher, Route, message::Copy, session::chain},
+    amqp::{Names, Outgoing, PublishError, Publisher, Route, message::Copy},
     clock,
-    event_log::EventLog,
+    event_log::{Closed, EventLog},
 };
 
-use crate::{patience::Patience, reading::Work, suspicion::Suspects};
+use crate::{patience::Patience, reading::Work, receipt::Receipt, suspicion::Suspects};
 
 // A single stay on the ladder.
 const POSTPONED: Duration = Duration::from_millis(3_200);
@@ -52,12 +51,24 @@ pub struct Settlement {
     pub log: EventLog,
     /// Ends every wait.
     pub abort: CancellationToken,
+    /// What has ended and is not acknowledged yet.
+    pub settling: TaskTracker,
 }
 
 impl Settlement {
     /// Records an event and returns when it is safe; false if the process ends first.
     pub async fn record(&self, event: &Event) -> bool {
         self.abort.run_until_cancelled(self.log.record(event)).await.is_some_and(|recorded| recorded.is_ok())
+    }
+
+    /// Records an event and calls `then` when it is safe; never, if the process ends first.
+    pub async fn record_then(&self, event: &Event, then: impl FnOnce() + Send + 'static) {
+        let token = self.settling.token();
+        let then = move || {
+            then();
+            drop(token);
+        };
+        let _: Option<Result<(), Closed>> = self.abort.run_until_cancelled(self.log.record_then(event, then)).await;
     }
 
     /// Carries out the verdict on an attempt whose end is on record. `check` marks the copies: another may exist.
@@ -179,17 +190,11 @@ impl Settlement {
     }
 
     /// Acknowledges a delivery, or gives it back.
-    pub async fn settle(&self, acker: &Acker, fate: Fate) {
-        let done = match fate {
-            Fate::Acknowledge => acker.ack(BasicAckOptions::default()).await,
-            Fate::GiveBack => acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await,
-            Fate::Leave => return,
-        };
-        match done {
-            Ok(true) => {}
-            // Its channel died: the broker hands it out again, and the record keeps it from being run again.
-            Ok(false) => debug!("the delivery was lost with its channel"),
-            Err(cause) => debug!(error = chain(&cause), "the delivery was lost with its channel"),
+    pub async fn settle(&self, receipt: &Receipt, fate: Fate) {
+        match fate {
+            Fate::Acknowledge => receipt.acknowledge(),
+            Fate::GiveBack => receipt.give_back().await,
+            Fate::Leave => {}
         }
     }
 

@@ -76,8 +76,13 @@ impl Worker {
         let commands = CommandLog::new(uplink.publisher.clone(), &names, me.as_str());
         let orders = Orders::default();
         let cutoff = CancellationToken::new();
-        let settlement =
-            Settlement { names, publisher: uplink.publisher.clone(), log: uplink.log.clone(), abort: cutoff.clone() };
+        let settlement = Settlement {
+            names,
+            publisher: uplink.publisher.clone(),
+            log: uplink.log.clone(),
+            abort: cutoff.clone(),
+            settling: TaskTracker::new(),
+        };
         let suspicion = Suspicion {
             witness: Witness::new(store),
             me: me.clone(),

@@ -8,6 +8,7 @@ use lapin::{
     options::{BasicQosOptions, ConfirmSelectOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
     tcp::OwnedTLSConfig,
+    types::FrameSize,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,6 +28,9 @@ use crate::clock;
 
 // A dead peer is noticed after two missed heartbeats (RabbitMQ documentation, "Detecting Dead TCP Connections").
 const HEARTBEAT_SECONDS: u16 = 10;
+// What RabbitMQ allows unless told otherwise. The client library keeps room for 64 frames: known beforehand it is set aside
+// and used as needed, learned from the broker it would be filled with zeros at once, 8 MiB for each connection.
+const FRAME_MAX: FrameSize = 131_072;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What went wrong between us and the broker.
@@ -150,6 +154,7 @@ impl Connector {
     async fn connect_to(&self, node: &Node, turn: usize, patience: Duration, purpose: &str) -> Result<Link, Error> {
         let mut uri = node.uri();
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        uri.query.frame_max.get_or_insert(FRAME_MAX);
         let cert_chain = match &self.config.ca_file {
             Some(path) => Some(tokio::fs::read_to_string(path).await.map_err(Error::Authority)?),
             None => None,

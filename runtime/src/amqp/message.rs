@@ -159,6 +159,9 @@ impl Copy {
     /// Takes headers off.
     #[must_use]
     pub fn without(mut self, names: &[&str]) -> Self {
+        if self.headers.inner().is_empty() {
+            return self;
+        }
         let kept = self.headers.inner().iter().filter(|(name, _)| !names.contains(&name.as_str()));
         self.headers = FieldTable::from(
             kept.map(|(name, value)| (name.clone(), value.clone())).collect::<std::collections::BTreeMap<_, _>>(),

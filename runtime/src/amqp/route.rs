@@ -23,9 +23,19 @@ impl Route<'_> {
     /// On the ladder `expiration` would end a stay early, so there the deadline travels as a header; in the queue both
     /// hold, since a message expires at the head of a queue only, and the worker checks the deadline again.
     pub fn address(&self, copy: Copy, names: &Names, now: Timestamp) -> Outgoing {
-        let mut copy = copy
-            .without(&[header::DELAY, header::ETA, header::DUE, header::LEAVE, header::QUEUE, header::EXPIRES])
-            .number(header::ATTEMPT, self.attempt.get().into());
+        let mut copy = copy.without(&[
+            header::DELAY,
+            header::ETA,
+            header::DUE,
+            header::LEAVE,
+            header::QUEUE,
+            header::EXPIRES,
+            header::ATTEMPT,
+        ]);
+        // Without a number it is the first, as most are.
+        if self.attempt != Attempt::FIRST {
+            copy = copy.number(header::ATTEMPT, self.attempt.get().into());
+        }
         if let Some(deadline) = self.deadline {
             copy = copy.time(header::EXPIRES, deadline);
         }

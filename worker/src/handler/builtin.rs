@@ -21,6 +21,10 @@ impl Handler for Echo {
     fn is_isolated(&self) -> bool {
         true
     }
+
+    fn is_light(&self) -> bool {
+        true
+    }
 }
 
 /// Takes as long as its payload says: `{"ms": 1500}`.
@@ -48,6 +52,10 @@ impl Handler for Sleep {
     }
 
     fn is_isolated(&self) -> bool {
+        true
+    }
+
+    fn is_light(&self) -> bool {
         true
     }
 }

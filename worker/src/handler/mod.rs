@@ -88,6 +88,12 @@ pub trait Handler: Send + Sync + 'static {
         false
     }
 
+    /// Whether it holds nobody up until it waits for the first time, for it does next to nothing. It is begun where its
+    /// delivery was taken; any other gets a task of its own first.
+    fn is_light(&self) -> bool {
+        false
+    }
+
     /// Lets go of what it keeps between attempts. Called once, when the worker ends and nothing runs any more.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
