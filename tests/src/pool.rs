@@ -131,13 +131,16 @@ impl Pool {
         Service { process: Process::start(program, arguments, &all), url: format!("http://127.0.0.1:{port}") }
     }
 
-    /// What every process of the pool is told by its environment.
+    /// What every process of the pool is told by its environment. With `WARREN_TEST_PROFILE=quorum` any test runs on quorum
+    /// queues.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut variables = vec![
             ("WARREN_NAMESPACE", self.namespace.to_string()),
             ("WARREN_AMQP__URL", self.amqp.clone()),
             ("WARREN_REDIS__URL", self.redis.clone()),
-        ]
+        ];
+        variables.extend(std::env::var("WARREN_TEST_PROFILE").map(|profile| ("WARREN_AMQP__PROFILE", profile)));
+        variables
     }
 }
 
