@@ -15,6 +15,7 @@ use crate::{
     preview::Preview,
     schedule::Entry,
     worker::{Heartbeat, Hello},
+    workflow::{Cut, OnFailure},
 };
 
 pub use batch::{Batch, VERSION, assemble};
@@ -55,6 +56,8 @@ pub enum Event {
     Declined(Declined),
     /// A schedule was put, removed, paused or resumed.
     ScheduleChanged(ScheduleChanged),
+    /// A task waits for others, or for its chunks: whoever runs workflows has it.
+    Held(Box<Held>),
     /// A workflow was handed in.
     WorkflowSubmitted(WorkflowSubmitted),
     /// Somebody cancelled a workflow, or lets what failed in it run again.
@@ -358,6 +361,29 @@ pub struct ScheduleChanged {
     pub entry: Box<Entry>,
 }
 
+/// See [`Event::Held`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The task.
+    pub task: TaskId,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
+    /// The tasks that it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<TaskId>,
+    /// What follows if one of those fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Its payload is a list, whose chunks are tasks of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
+    /// Its message, as whoever runs workflows writes it: nowhere else it is kept.
+    pub message: String,
+}
+
 /// See [`Event::WorkflowSubmitted`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkflowSubmitted {
@@ -423,6 +449,7 @@ impl Event {
             Self::Ordered(order) => order.task(),
             Self::Replayed(e) => Some(&e.task),
             Self::Discarded(e) => Some(&e.task),
+            Self::Held(e) => Some(&e.task),
             Self::Declined(_)
             | Self::Undertaken(_)
             | Self::Unrouted(_)

@@ -230,6 +230,7 @@ fn attempt(event: &Event) -> Option<Attempt> {
         | Event::Declined(_)
         | Event::Undertaken(_)
         | Event::ScheduleChanged(_)
+        | Event::Held(_)
         | Event::WorkflowSubmitted(_)
         | Event::WorkflowSteered(_)
         | Event::Unrouted(_)

@@ -15,6 +15,14 @@ pub const ETA: &str = "eta";
 pub const DEADLINE: &str = "deadline";
 /// Another message with this id may exist: what has run under it is not run again.
 pub const ONCE: &str = "once";
+/// The ids of the tasks that must have ended before it starts: an array of text, or text separated by commas.
+pub const AFTER: &str = "after";
+/// With [`AFTER`]: `stop` or `go_on`, for when one of those fails.
+pub const ON_FAILURE: &str = "on_failure";
+/// The payload is a JSON array, of which chunks of this many items are tasks of their own.
+pub const CHUNK_SIZE: &str = "chunk_size";
+/// The payload is a JSON array, of which so many chunks are tasks of their own.
+pub const CHUNKS: &str = "chunks";
 /// How many attempts the task has, the first included.
 pub const MAX_ATTEMPTS: &str = "max_attempts";
 /// Milliseconds that an attempt may take.
@@ -72,6 +80,8 @@ pub enum Value {
     Text(String),
     /// Any of AMQP's integer types.
     Integer(i64),
+    /// An array of text.
+    Texts(Vec<String>),
     /// A boolean.
     Flag(bool),
     /// A type that Warren never reads, by its name.

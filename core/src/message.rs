@@ -10,7 +10,11 @@ use crate::{
     header::{self, Headers, Value},
     ladder,
     retry::Overrides,
+    workflow::{Cut, OnFailure},
 };
+
+// All headers together share one frame.
+const MOST_BEFORE: usize = 1_000;
 
 /// What a delivery says of itself, as the client library gives it.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +60,12 @@ pub struct Task {
     pub crashed: Vec<WorkerId>,
     /// How many they are at least: where there was no record, nobody knew their names.
     pub crashes: u32,
+    /// The tasks that must have ended before it starts.
+    pub after: Vec<TaskId>,
+    /// What follows if one of those fails.
+    pub on_failure: OnFailure,
+    /// Its payload is a list, whose chunks are tasks of their own.
+    pub cut: Option<Cut>,
     /// When its first failed attempt ended.
     pub first_failure: Option<Timestamp>,
     /// W3C trace context, as it came.
@@ -72,6 +82,11 @@ pub enum Wait {
 }
 
 impl Task {
+    /// Whether it is for whoever runs workflows, and not to be run as it is.
+    pub fn is_held(&self) -> bool {
+        !self.after.is_empty() || self.cut.is_some()
+    }
+
     /// Which of the attempts that its policy grants this is.
     pub fn granted(&self) -> Attempt {
         self.attempt.counted_from(self.counted_from)
@@ -151,6 +166,9 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
             .number(header::CRASHES, 0, u64::from(u32::MAX))
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(0),
+        after: fields.after(),
+        on_failure: fields.on_failure(),
+        cut: fields.cut(),
         first_failure: fields.time(header::FIRST_FAILURE),
         // A malformed trace context is ignored, as W3C Trace Context asks for; it must never cost the task.
         traceparent: incoming.headers.get(header::TRACEPARENT).and_then(text_of).filter(|t| t.len() <= 128),
@@ -233,7 +251,7 @@ impl Fields<'_> {
         let number = match value {
             Value::Integer(number) => u64::try_from(*number).ok(),
             Value::Text(text) => text.trim().parse().ok(),
-            Value::Flag(_) | Value::Other(_) => None,
+            Value::Texts(_) | Value::Flag(_) | Value::Other(_) => None,
         };
         let number = number.filter(|number| (min..=max).contains(number));
         if number.is_none() {
@@ -306,6 +324,47 @@ impl Fields<'_> {
         }
     }
 
+    fn after(&mut self) -> Vec<TaskId> {
+        let names: Vec<&str> = match self.headers.get(header::AFTER) {
+            None => return Vec::new(),
+            Some(Value::Text(text)) => text.split(',').map(str::trim).collect(),
+            Some(Value::Texts(texts)) => texts.iter().map(String::as_str).collect(),
+            Some(other) => {
+                let detail =
+                    format!("expected the ids of tasks, as an array or separated by commas, got {}", shape(other));
+                self.refuse(header::AFTER, detail);
+                return Vec::new();
+            }
+        };
+        if names.len() > MOST_BEFORE {
+            self.refuse(header::AFTER, format!("expected at most {MOST_BEFORE} ids, got {}", names.len()));
+            return Vec::new();
+        }
+        let mut after: Vec<_> =
+            names.into_iter().filter_map(|id| self.checked(header::AFTER, Some(id), TaskId::parse)).collect();
+        after.sort_unstable();
+        after.dedup();
+        after
+    }
+
+    fn on_failure(&mut self) -> OnFailure {
+        let named = |text: &str| {
+            let found = [OnFailure::Stop, OnFailure::GoOn].into_iter().find(|one| one.name() == text);
+            found.ok_or("expected stop or go_on")
+        };
+        self.text(header::ON_FAILURE, named).unwrap_or_default()
+    }
+
+    fn cut(&mut self) -> Option<Cut> {
+        let number =
+            |fields: &mut Self, name| fields.number(name, 1, 1_000_000).and_then(|number| u32::try_from(number).ok());
+        let (size, count) = (number(self, header::CHUNK_SIZE), number(self, header::CHUNKS));
+        if size.is_some() && count.is_some() {
+            self.refuse(header::CHUNKS, "expected either chunk_size or chunks, got both");
+        }
+        size.map(Cut::Size).or(count.map(Cut::Count))
+    }
+
     fn crashed(&mut self) -> Vec<WorkerId> {
         let parse = |list: &str| list.split(',').map(WorkerId::parse).collect::<Result<Vec<_>, _>>();
         self.text(header::CRASHED, parse).unwrap_or_default()
@@ -315,7 +374,7 @@ impl Fields<'_> {
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
-        Value::Integer(_) | Value::Flag(_) | Value::Other(_) => None,
+        Value::Integer(_) | Value::Texts(_) | Value::Flag(_) | Value::Other(_) => None,
     }
 }
 
@@ -323,6 +382,7 @@ fn shape(value: &Value) -> String {
     match value {
         Value::Text(text) => format!("{:?}", text.chars().take(64).collect::<String>()),
         Value::Integer(number) => number.to_string(),
+        Value::Texts(texts) => format!("an array of {}", texts.len()),
         Value::Flag(flag) => flag.to_string(),
         Value::Other(name) => (*name).to_owned(),
     }

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Attempt, Outcome, Reason, Timestamp, Verdict, WorkerId,
+    Attempt, Outcome, Reason, TaskId, Timestamp, Verdict, WorkerId,
     command::{Command, Order},
     event::{
-        About, Buried, Deferred, Discarded, Ended, Event, Progressed, Released, Replayed, Returned, Run, Started,
+        About, Buried, Deferred, Discarded, Ended, Event, Held, Progressed, Released, Replayed, Returned, Run, Started,
         Submitted, Wish, Withdrawn,
     },
     preview::Preview,
@@ -49,6 +49,9 @@ pub struct TaskRecord {
     /// The latest order to cancel it.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Order>,
+    /// The tasks that it waited for before its first attempt.
+    #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<TaskId>,
     /// What operators ordered, the oldest first.
     #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<Order>,
@@ -201,6 +204,7 @@ impl TaskRecord {
             Event::Ordered(order) => self.ordered(order),
             Event::Replayed(e) => self.replayed(e),
             Event::Discarded(e) => self.discarded(e),
+            Event::Held(e) => self.held(e),
             Event::Declined(_)
             | Event::Undertaken(_)
             | Event::Unrouted(_)
@@ -318,6 +322,13 @@ impl TaskRecord {
     fn discarded(&mut self, e: &Discarded) {
         self.describe(e.at, &e.about);
         earlier(&mut self.attempt(e.attempt).discarded, Decision { at: e.at, wish: e.wish.clone() });
+    }
+
+    fn held(&mut self, e: &Held) {
+        self.describe(e.at, &e.about);
+        if !e.after.is_empty() {
+            self.after.clone_from(&e.after);
+        }
     }
 
     fn withdrawn(&mut self, e: &Withdrawn) {

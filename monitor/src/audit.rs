@@ -50,6 +50,7 @@ impl Entry {
             | Event::Unrouted(_)
             | Event::Declined(_)
             | Event::ScheduleChanged(_)
+            | Event::Held(_)
             | Event::WorkflowSubmitted(_)
             | Event::WorkerStarted(_)
             | Event::Heartbeat(_)

@@ -64,6 +64,7 @@ impl WorkerEntry {
             | Event::Declined(_)
             | Event::Undertaken(_)
             | Event::ScheduleChanged(_)
+            | Event::Held(_)
             | Event::WorkflowSubmitted(_)
             | Event::WorkflowSteered(_)
             | Event::Unknown => return,

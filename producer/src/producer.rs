@@ -185,6 +185,10 @@ impl Producer {
         &self.publisher
     }
 
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub(crate) fn log(&self) -> &EventLog {
         &self.log
     }

@@ -32,6 +32,13 @@ pub fn headers(entries: &[(&str, Value)]) -> FieldTable {
         let value = match value {
             Value::Number(number) => AMQPValue::LongLongInt(number.as_i64().expect("a whole number")),
             Value::String(text) => AMQPValue::LongString(text.as_str().into()),
+            Value::Array(texts) => AMQPValue::FieldArray(
+                texts
+                    .iter()
+                    .map(|text| AMQPValue::LongString(text.as_str().expect("text").into()))
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
             other => panic!("no header for {other}"),
         };
         table.insert((*name).into(), value);

@@ -5,7 +5,13 @@ use std::time::Instant;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use warren_core::TaskState;
-use warren_tests::{Mill, Pool, Process, mill::states, pool::PATIENCE, wait::unhurried};
+use warren_tests::{
+    Broker, Mill, Pool, Process,
+    broker::{headers, message},
+    mill::states,
+    pool::PATIENCE,
+    wait::unhurried,
+};
 
 fn step(plan: impl Into<Value>, after: impl Into<Value>) -> Value {
     json!({"task": {"kind": "step", "payload": plan.into()}, "after": after.into()})
@@ -166,6 +172,57 @@ async fn a_list_of_a_hundred_thousand_is_split_and_its_results_are_joined_in_ord
     assert_eq!(mill.result(&id, "last").await["saw"]["each"], json!([2, 4, 6, 8, 10]));
     let chunks = mill.ran().keys().filter(|task| task.starts_with(&format!("flow:{id}:double:"))).count();
     assert_eq!(chunks, 100);
+}
+
+#[tokio::test]
+async fn any_client_makes_tasks_wait_for_each_other_by_headers() {
+    let (mill, broker) = (Mill::set(Pool::new(), 1, 1).await, Broker::connect().await);
+    let monitor = &mill.monitors[0];
+    let publish = async |id: &str, plan: Value, notes: &[(&str, Value)]| {
+        let message = message("step", id).with_headers(headers(notes));
+        broker.publish("", &mill.pool.queue(), message, plan.to_string().as_bytes()).await;
+    };
+    publish("old", json!({}), &[]).await;
+    monitor.task("old", TaskState::Succeeded).await;
+    // In any order, and after one that ended long ago.
+    publish("last", json!({"n": 1}), &[("after", json!(["first", "second", "old"]))]).await;
+    publish("second", json!({}), &[("after", json!("first"))]).await;
+    publish("first", json!({"ms": 200}), &[]).await;
+    let last = monitor.task("last", TaskState::Succeeded).await;
+    assert_eq!(last["result"]["saw"], json!({"first": "first", "second": "second", "old": "old"}), "{last}");
+    let ran = mill.ran();
+    for (after, before) in [("second", "first"), ("last", "second")] {
+        assert!(Some(ran[after][&1][0].begun) >= ran[before][&1][0].done, "{after} {before}");
+        assert_eq!(ran[after][&1].len(), 1);
+    }
+
+    publish("broken", json!({"hopeless": true}), &[]).await;
+    publish("stopped", json!({}), &[("after", json!("first, broken"))]).await;
+    publish("told", json!({}), &[("after", json!("broken")), ("on_failure", json!("go_on"))]).await;
+    let told = monitor.task("told", TaskState::Succeeded).await;
+    assert_eq!(told["result"]["failures"], json!({"broken": "as was asked for"}), "{told}");
+    let stopped = monitor.task("stopped", TaskState::Dead).await;
+    assert_eq!(stopped["error"], "task broken, which it was after, did not succeed: as was asked for", "{stopped}");
+
+    publish("wrong", json!({}), &[("after", json!("a b"))]).await;
+    let wrong = monitor.task("wrong", TaskState::Dead).await;
+    assert!(wrong["error"].as_str().is_some_and(|error| error.starts_with("after: ")), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_list_is_split_by_a_header_and_its_results_come_back_joined() {
+    let (mill, broker) = (Mill::set(Pool::new(), 1, 1).await, Broker::connect().await);
+    let (queue, mut replies) = broker.reply_queue().await;
+    let message = message("step", "doubles").with_reply_to(queue.as_str().into());
+    let message = message.with_headers(headers(&[("chunk_size", json!(3))]));
+    let items: Vec<i64> = (1..=10).collect();
+    broker.publish("", &mill.pool.queue(), message, json!(items).to_string().as_bytes()).await;
+    let task = mill.monitors[0].task("doubles", TaskState::Succeeded).await;
+    let doubled: Vec<_> = items.iter().map(|item| item * 2).collect();
+    assert_eq!(task["result"], json!(doubled), "{task}");
+    let reply = Broker::reply(&mut replies).await;
+    assert_eq!(serde_json::from_slice::<Value>(&reply.data).expect("JSON"), json!(doubled));
+    assert_eq!(mill.ran().len(), 4, "a task for each chunk");
 }
 
 // The files in examples/workflows, as they are.

@@ -95,6 +95,13 @@ impl Desk {
     async fn work(&self, taken: &Taken, work: &Work, slot: OwnedSemaphorePermit) {
         let delivery = &taken.delivery;
         let now = clock::now();
+        if work.task.is_held() {
+            let fate = match self.is_cancelled(work) {
+                true => self.withdraw(delivery, work).await,
+                false => self.settlement.hand_on(delivery, work).await,
+            };
+            return self.settlement.settle(&delivery.acker, fate).await;
+        }
         let due = work.task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
         let due = due.filter(|_| !self.orders.look(|in_force| in_force.haste_of(&work.id, now).is_some()));
         let fate = if let Some(due) = due {

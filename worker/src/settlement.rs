@@ -153,6 +153,13 @@ impl Settlement {
         self.deliver(&copy.expiration(None).to_queue(&self.names.suspect(&work.task.queue))).await
     }
 
+    /// Hands a delivery that waits for others on to whoever runs workflows.
+    pub async fn hand_on(&self, delivery: &Delivery, work: &Work) -> Fate {
+        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        let copy = copy.text(header::QUEUE, work.task.queue.as_str()).expiration(None);
+        self.deliver(&copy.to_queue(&self.names.held())).await
+    }
+
     /// Puts a delivery on the delay ladder for a while, for another worker is at it or nobody knows. Nothing is decided by
     /// that, so nothing is written.
     pub async fn postpone(&self, work: &Work, delivery: &Delivery, now: Timestamp) -> Fate {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Cut;
-use crate::StepName;
+use crate::{StepName, TaskId};
 
 /// Steps that wait for each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub enum Work {
     },
     /// It is a workflow of its own.
     Workflow(Definition),
+    /// It is a task that somebody else hands in.
+    Awaited(TaskId),
 }
 
 /// The list that a step is split over.

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, fmt};
 
 use super::{Cut, Definition, List, OnFailure, PartId, Step, Work};
-use crate::{StepName, WorkflowId};
+use crate::{StepName, TaskId, WorkflowId};
 
 /// How many steps a workflow may have, those of workflows within included.
 pub const LARGEST: usize = 10_000;
@@ -66,6 +66,8 @@ pub enum Job {
     },
     /// A workflow within.
     Workflow,
+    /// A task that somebody else hands in.
+    Awaited(TaskId),
 }
 
 /// A dependence, seen from one of its ends.
@@ -208,6 +210,7 @@ impl Building {
         match &step.work {
             Work::Task(task) => Job::Task(task.clone()),
             Work::Workflow(_) => Job::Workflow,
+            Work::Awaited(task) => Job::Awaited(task.clone()),
             Work::Split { task, list, cut } => {
                 let task = task.clone();
                 let items = match list {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Conclusion, Counts};
-use crate::{OrderId, Timestamp};
+use crate::{OrderId, TaskId, Timestamp};
 
 /// A workflow as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Head {
     pub changed: Timestamp,
     /// How many steps stand how.
     pub counts: Counts,
+    /// The task for which it was made: one that waits for others, or for its chunks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
     /// The last wish that was heard: it may be written twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<OrderId>,
@@ -35,7 +38,7 @@ impl Head {
     /// Of one that begins.
     pub fn new(at: Timestamp, app: Option<String>) -> Self {
         let counts = Counts::default();
-        Self { at, app, stopped: false, cancelled: false, ended: None, changed: at, counts, order: None }
+        Self { at, app, stopped: false, cancelled: false, ended: None, changed: at, counts, task: None, order: None }
     }
 
     /// In a word: running, stopping, cancelling, succeeded, failed or cancelled.

@@ -99,8 +99,14 @@ impl Flow {
     }
 
     /// The tasks that were to be handed in, or were, and have not ended.
-    pub fn under_way(&self) -> impl Iterator<Item = (Place, u32, Part)> {
-        let running = self.statuses.iter().enumerate().filter(|(_, status)| status.conclusion().is_none());
+    pub fn under_way(&self, graph: &Graph) -> impl Iterator<Item = (Place, u32, Part)> {
+        let running = self
+            .statuses
+            .iter()
+            .zip(graph.nodes())
+            .enumerate()
+            .filter(|(_, (status, node))| status.conclusion().is_none() && !matches!(node.job, Job::Awaited(_)));
+        let running = running.map(|(place, (status, _))| (place, status));
         running.flat_map(|(place, status)| {
             let parts = status.parts().iter().zip(0..).filter(|(part, _)| !part.is_over());
             parts.map(move |(part, number)| (Place(place), number, *part))
@@ -116,7 +122,7 @@ impl Flow {
         });
         let items: Vec<_> = items.collect();
         match &graph.node(place).job {
-            Job::Task(_) => items.first().copied().flatten(),
+            Job::Task(_) | Job::Awaited(_) => items.first().copied().flatten(),
             Job::Workflow => None,
             Job::Split { .. } => {
                 // As the results are joined.
@@ -179,7 +185,12 @@ impl Flow {
             return effects;
         }
         self.cancelled = true;
-        let waiting: Vec<_> = graph.places().filter(|place| *self.status(*place) == Status::Waiting).collect();
+        // Of a task of somebody else's the end is no longer awaited.
+        let is_open = |place: &Place| match &graph.node(*place).job {
+            Job::Awaited(_) => self.status(*place).conclusion().is_none(),
+            Job::Task(_) | Job::Split { .. } | Job::Workflow => *self.status(*place) == Status::Waiting,
+        };
+        let waiting: Vec<_> = graph.places().filter(is_open).collect();
         for place in waiting {
             // Nothing begins any more, so nothing need be looked at.
             self.conclude(graph, place, Conclusion::Cancelled, &mut Vec::new(), &mut effects);
@@ -199,7 +210,9 @@ impl Flow {
             |status: &Status| matches!(status.conclusion(), Some(Conclusion::Failed { .. } | Conclusion::Cancelled));
         let places: Vec<_> = graph
             .places()
-            .filter(|place| graph.node(*place).job != Job::Workflow && again(self.status(*place)))
+            .filter(|place| {
+                !matches!(graph.node(*place).job, Job::Workflow | Job::Awaited(_)) && again(self.status(*place))
+            })
             .filter(|place| !self.is_settled(graph, *place))
             .collect();
         for place in &places {
@@ -433,6 +446,11 @@ impl Flow {
                         places.extend(children.iter().rev());
                     }
                     Job::Task(_) => self.start(place, 1, effects),
+                    Job::Awaited(_) => {
+                        let parts = vec![Part { round: 1, state: PartState::Seen }];
+                        self.statuses[place.0] = Status::Running { parts, stopped: false };
+                        effects.changed.insert(place);
+                    }
                     Job::Split { length, from, cut, .. } => {
                         let length = length.or_else(|| self.length(graph, (*from)?));
                         match length.map(|length| cut.chunks(length)) {

@@ -168,7 +168,7 @@ fn a_cancel_starts_nothing_more_and_waits_for_what_runs() {
     trial.succeed("a");
     trial.flow.cancel(&trial.graph);
     assert_eq!(trial.shown(), "a=succeeded b=running c=cancelled b/x=running b/y=cancelled open");
-    assert_eq!(trial.flow.under_way().count(), 1);
+    assert_eq!(trial.flow.under_way(&trial.graph).count(), 1);
     assert_eq!(trial.flow.retry(&trial.graph), Effects::default(), "not while it is not over");
     trial.fail("b/x");
     assert_eq!(trial.shown(), "a=succeeded b=cancelled c=cancelled b/x=cancelled b/y=cancelled cancelled");

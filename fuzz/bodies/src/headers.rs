@@ -33,6 +33,9 @@ fn is_read_in_full(table: &FieldTable, delivery: &Delivery) {
             (None, Value::Text(text)) => {
                 assert!(matches!(value, AMQPValue::LongString(bytes) if bytes.as_bytes() == text.as_bytes()));
             }
+            (None, Value::Texts(texts)) => {
+                assert!(matches!(value, AMQPValue::FieldArray(array) if array.as_slice().len() == texts.len()));
+            }
             (None, Value::Flag(flag)) => assert_eq!(value, &AMQPValue::Boolean(*flag)),
             (None, Value::Other(shape)) => assert!(!shape.is_empty()),
         }

@@ -76,7 +76,7 @@ pub struct WorkflowView {
 pub struct WorkflowStep {
     /// Its path.
     pub step: String,
-    /// task, split or workflow.
+    /// task, split, workflow, or awaited: a task that somebody else hands in.
     pub job: String,
     /// waiting, skipped, stopped, cancelled, succeeded or failed; while its task is under way, what that is: queued, delayed or
     /// running. Of a step with several tasks: running.
@@ -217,10 +217,14 @@ impl View {
 
     // What the tasks are that are under way and stand alone for their steps.
     async fn under_way(&self, id: &WorkflowId, kept: &Kept) -> Result<BTreeMap<Place, &'static str>, Failure> {
-        let alone = kept.flow.under_way().filter(|(place, ..)| matches!(kept.graph.node(*place).job, Job::Task(_)));
+        let alone =
+            kept.flow.under_way(&kept.graph).filter(|(place, ..)| matches!(kept.graph.node(*place).job, Job::Task(_)));
         let tasks: Vec<(Place, TaskId)> = alone
             .take(LOOKED_UP)
-            .map(|(place, number, part)| (place, kept.graph.part(id, place, number, part.round).task()))
+            .map(|(place, number, part)| {
+                let own = kept.head.task.clone();
+                (place, own.unwrap_or_else(|| kept.graph.part(id, place, number, part.round).task()))
+            })
             .collect();
         if tasks.is_empty() {
             return Ok(BTreeMap::new());
@@ -294,13 +298,17 @@ fn show(id: &WorkflowId, kept: &Kept, under_way: &BTreeMap<Place, &'static str>)
             Job::Task(_) => "task",
             Job::Split { .. } => "split",
             Job::Workflow => "workflow",
+            Job::Awaited(_) => "awaited",
         };
         let failed = parts.iter().position(|part| part.state == PartState::Failed);
         let chosen = failed.or((!parts.is_empty()).then_some(0));
-        let task = chosen.and_then(|number| {
-            let part = graph.part(id, place, u32::try_from(number).ok()?, parts[number].round);
-            Some(part.task().to_string())
-        });
+        let task = match (&node.job, &head.task) {
+            (Job::Awaited(task), _) | (Job::Task(_), Some(task)) => Some(task.to_string()),
+            (Job::Task(_) | Job::Split { .. } | Job::Workflow, _) => chosen.and_then(|number| {
+                let part = graph.part(id, place, u32::try_from(number).ok()?, parts[number].round);
+                Some(part.task().to_string())
+            }),
+        };
         let is_split = matches!(node.job, Job::Split { .. });
         let gentle = node.before.iter().filter(|edge| edge.on_failure != warren_core::workflow::OnFailure::Stop);
         WorkflowStep {

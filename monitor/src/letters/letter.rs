@@ -79,14 +79,14 @@ impl Letter {
 fn text(headers: &Headers, name: &str) -> Option<String> {
     match headers.get(name)? {
         Value::Text(text) => Some(text.clone()),
-        Value::Integer(_) | Value::Flag(_) | Value::Other(_) => None,
+        Value::Integer(_) | Value::Texts(_) | Value::Flag(_) | Value::Other(_) => None,
     }
 }
 
 fn time(headers: &Headers, name: &str) -> Option<Timestamp> {
     match headers.get(name)? {
         Value::Integer(millis) => u64::try_from(*millis).ok().map(Timestamp::from_millis),
-        Value::Text(_) | Value::Flag(_) | Value::Other(_) => None,
+        Value::Text(_) | Value::Texts(_) | Value::Flag(_) | Value::Other(_) => None,
     }
 }
 

@@ -197,6 +197,7 @@ fn worker(event: &Event) -> Option<&WorkerId> {
         | Event::Declined(_)
         | Event::Undertaken(_)
         | Event::ScheduleChanged(_)
+        | Event::Held(_)
         | Event::WorkflowSubmitted(_)
         | Event::WorkflowSteered(_)
         | Event::Unknown => None,

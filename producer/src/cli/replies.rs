@@ -107,7 +107,7 @@ fn reply(delivery: &Delivery) -> Option<Reply> {
     let headers = incoming(delivery).headers;
     let text = |name| match headers.get(name) {
         Some(Header::Text(text)) => Some(text.clone()),
-        Some(Header::Integer(_) | Header::Flag(_) | Header::Other(_)) | None => None,
+        Some(Header::Integer(_) | Header::Texts(_) | Header::Flag(_) | Header::Other(_)) | None => None,
     };
     let outcome = text(header::REPLY_OUTCOME).unwrap_or_else(|| "unknown".to_owned());
     let result = if outcome == "success" {

@@ -5,19 +5,24 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tracing::warn;
 use warren_core::{
     Outcome, Output, TaskId, Timestamp, Verdict, WorkflowId,
-    event::{Event, Steering, WorkflowSteered, WorkflowSubmitted},
+    event::{Event, Held, Steering, WorkflowSteered, WorkflowSubmitted},
     workflow::{Definition, Effects, Flow, Graph, Head, Job, Kept, PartId, Place, Word},
 };
 
-use super::cabinet::field;
+use super::{cabinet::field, held};
 
 // So many steps are kept in memory at most, beside those that are being worked on.
 const REMEMBERED: usize = 200_000;
+
+/// Whose step a task is that bears no workflow's id: the workflow, and the place of the step.
+pub type Concern = (WorkflowId, usize);
 
 /// The workflows that are known.
 #[derive(Debug, Default)]
 pub struct Book {
     known: HashMap<WorkflowId, Kept>,
+    // Tasks that are waited for, or that wait for others: all of them.
+    concerns: HashMap<TaskId, BTreeSet<Concern>>,
 }
 
 /// What a stretch of the log changes.
@@ -31,6 +36,10 @@ pub struct Changes {
     pub due: BTreeSet<TaskId>,
     /// Tasks of which the log knows now.
     pub seen: BTreeSet<TaskId>,
+    /// Tasks that are waited for from now on, or wait for others.
+    pub concerns: BTreeSet<TaskId>,
+    /// Workflows that were made for a task, and say how that ended.
+    pub concluded: BTreeSet<WorkflowId>,
 }
 
 /// What changes of a workflow.
@@ -44,16 +53,45 @@ pub struct Changed {
     pub steps: BTreeSet<Place>,
 }
 
-/// The workflow that an event is about.
-pub fn subject(event: &Event) -> Option<WorkflowId> {
-    match event {
-        Event::WorkflowSubmitted(submitted) => Some(submitted.workflow.clone()),
-        Event::WorkflowSteered(steered) => Some(steered.workflow.clone()),
-        other => Some(PartId::of(other.task()?)?.workflow),
-    }
-}
-
 impl Book {
+    /// With the tasks that are of concern.
+    pub fn new(concerns: HashMap<TaskId, BTreeSet<Concern>>) -> Self {
+        Self { known: HashMap::new(), concerns }
+    }
+
+    /// The workflows that an event is about.
+    pub fn subjects(&self, event: &Event) -> Vec<WorkflowId> {
+        match event {
+            Event::WorkflowSubmitted(submitted) => vec![submitted.workflow.clone()],
+            Event::WorkflowSteered(steered) => vec![steered.workflow.clone()],
+            Event::Held(held) => vec![held::workflow(&held.task)],
+            other => match other.task() {
+                None => Vec::new(),
+                Some(task) => match PartId::of(task) {
+                    Some(part) => vec![part.workflow],
+                    None => {
+                        self.concerns.get(task).into_iter().flatten().map(|(workflow, _)| workflow.clone()).collect()
+                    }
+                },
+            },
+        }
+    }
+
+    /// Whether tasks are of concern that bear no workflow's id.
+    pub fn is_concerned(&self) -> bool {
+        !self.concerns.is_empty()
+    }
+
+    /// The concern that there is with a task.
+    pub fn concern(&self, task: &TaskId) -> Option<&BTreeSet<Concern>> {
+        self.concerns.get(task)
+    }
+
+    /// The tasks that are of concern.
+    pub fn concerning(&self) -> impl Iterator<Item = &TaskId> {
+        self.concerns.keys()
+    }
+
     /// What is known of a workflow.
     pub fn workflow(&self, id: &WorkflowId) -> Option<&Kept> {
         self.known.get(id)
@@ -62,6 +100,11 @@ impl Book {
     /// Learns what is stored of a workflow.
     pub fn learn(&mut self, id: WorkflowId, kept: Kept) {
         self.known.insert(id, kept);
+    }
+
+    /// Forgets everything that is stored.
+    pub fn forget(&mut self) {
+        self.known.clear();
     }
 
     /// Forgets everything where there is too much to remember.
@@ -74,17 +117,60 @@ impl Book {
     /// Takes an event in. What is stored of its workflow must be known, if anything is.
     pub fn apply(&mut self, event: &Event, changes: &mut Changes) {
         match event {
-            Event::WorkflowSubmitted(submitted) => self.begin(submitted, changes),
+            Event::WorkflowSubmitted(submitted) => self.begin(submitted, None, changes),
+            Event::Held(held) => self.hold(held, changes),
             Event::WorkflowSteered(steered) => self.steer(steered, changes),
             other => {
-                if let Some(part) = other.task().and_then(PartId::of) {
+                let Some(task) = other.task() else { return };
+                if let Some(part) = PartId::of(task) {
+                    self.hear(&part, other, changes);
+                    return;
+                }
+                for (workflow, place) in self.concerns.get(task).cloned().unwrap_or_default() {
+                    let Some(kept) = self.known.get(&workflow).filter(|kept| place < kept.graph.nodes().len()) else {
+                        continue;
+                    };
+                    let place = Place(place);
+                    let round = kept.flow.status(place).parts().first().map_or(1, |part| part.round);
+                    let part = kept.graph.part(&workflow, place, 0, round);
                     self.hear(&part, other, changes);
                 }
             }
         }
     }
 
-    fn begin(&mut self, submitted: &WorkflowSubmitted, changes: &mut Changes) {
+    // A message becomes a workflow: what it waits for, and then itself.
+    fn hold(&mut self, held: &Held, changes: &mut Changes) {
+        let id = held::workflow(&held.task);
+        if self.known.contains_key(&id) {
+            return;
+        }
+        let definition = match held::definition(held) {
+            Ok(definition) => definition,
+            Err(error) => {
+                warn!(task.id = %held.task, error, "a task that was handed on cannot be used");
+                return;
+            }
+        };
+        let definition = serde_json::to_string(&definition).expect("a definition is always valid JSON");
+        let submitted = WorkflowSubmitted { workflow: id.clone(), at: held.at, app: None, definition };
+        self.begin(&submitted, Some(held.task.clone()), changes);
+        let Some(kept) = self.known.get(&id) else { return };
+        let mut concerns = Vec::new();
+        for place in kept.graph.places() {
+            match &kept.graph.node(place).job {
+                Job::Awaited(task) => concerns.push((task.clone(), place)),
+                Job::Task(_) => concerns.push((held.task.clone(), place)),
+                Job::Split { .. } | Job::Workflow => {}
+            }
+        }
+        for (task, place) in concerns {
+            self.concerns.entry(task.clone()).or_default().insert((id.clone(), place.0));
+            changes.concerns.insert(task);
+        }
+    }
+
+    fn begin(&mut self, submitted: &WorkflowSubmitted, task: Option<TaskId>, changes: &mut Changes) {
         let WorkflowSubmitted { workflow, at, app, definition } = submitted;
         if self.known.contains_key(workflow) {
             return;
@@ -99,7 +185,8 @@ impl Book {
             }
         };
         let (flow, effects) = Flow::begin(&graph);
-        let kept = Kept { graph, flow, head: Head::new(*at, app.clone()), definition: definition.clone() };
+        let kept =
+            Kept { graph, flow, head: Head { task, ..Head::new(*at, app.clone()) }, definition: definition.clone() };
         self.known.insert(workflow.clone(), kept);
         changes.workflows.entry(workflow.clone()).or_default().is_new = true;
         self.follow(workflow, effects, *at, changes);
@@ -108,6 +195,10 @@ impl Book {
     fn steer(&mut self, steered: &WorkflowSteered, changes: &mut Changes) {
         let Some(kept) = self.known.get_mut(&steered.workflow) else { return };
         if kept.head.order.as_ref() == Some(&steered.order) {
+            return;
+        }
+        // Of a task that waits for others the dead letter is replayed.
+        if kept.head.task.is_some() && steered.wished == Steering::Retry {
             return;
         }
         kept.head.order = Some(steered.order.clone());
@@ -154,6 +245,9 @@ impl Book {
             (Some(conclusion), _) => Some((at, conclusion)),
             (None, _) => None,
         };
+        if head.task.is_some() && head.ended.is_some() {
+            changes.concluded.insert(workflow.clone());
+        }
     }
 
     /// What is to be stored of a workflow as a whole.
@@ -200,6 +294,7 @@ fn word(event: &Event, is_chunk: bool) -> Option<(Word, Timestamp, Option<&Outpu
         | Event::Undertaken(_)
         | Event::Unrouted(_)
         | Event::ScheduleChanged(_)
+        | Event::Held(_)
         | Event::WorkflowSubmitted(_)
         | Event::WorkflowSteered(_)
         | Event::WorkerStarted(_)

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use redis::AsyncCommands;
 use serde::de::DeserializeOwned;
 use warren_core::{
-    Output, WorkflowId,
+    Output, Standing, TaskId, WorkflowId,
+    event::{Buried, Ended, Event, Withdrawn},
+    record::TaskRecord,
     workflow::{DEFINITION, HEAD, Head, Kept, Place},
 };
 use warren_runtime::redis::Store;
@@ -82,6 +84,43 @@ impl Cabinet {
             }
         }
         Ok(results)
+    }
+}
+
+impl Cabinet {
+    /// How a workflow ended that was made for a task is in the log.
+    pub async fn told(&self, workflow: &WorkflowId) -> Result<(), Error> {
+        Ok(self.store.shared().srem(self.store.keys().workflows_concluded(), workflow.as_str()).await?)
+    }
+
+    /// How tasks ended that are on record as ended: as the log has said it.
+    pub async fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Event>, Error> {
+        let keys: Vec<_> = tasks.iter().map(|task| self.store.keys().task(task)).collect();
+        let records: Vec<Option<Vec<u8>>> = self.store.shared().mget(&keys).await?;
+        let read = |(task, record): (&TaskId, Option<Vec<u8>>)| end(task, &serde_json::from_slice(&record?).ok()?);
+        Ok(tasks.iter().zip(records).filter_map(read).collect())
+    }
+}
+
+fn end(task: &TaskId, record: &TaskRecord) -> Option<Event> {
+    let (task, about) = (task.clone(), record.about()?.clone());
+    match record.standing() {
+        Standing::Ended { attempt, end } => {
+            let run = record.attempts.get(&attempt)?.leading()?.run.clone();
+            let (at, outcome, verdict) = (end.at, end.outcome.clone(), end.verdict);
+            Some(Event::Ended(Ended { task, at, about, attempt, run, outcome, verdict }))
+        }
+        Standing::Buried { attempt, burial } => {
+            let (at, reason, error) = (burial.at, burial.reason, burial.error.clone());
+            Some(Event::Buried(Buried { task, at, about, attempt, reason, error }))
+        }
+        Standing::Discarded { attempt, decision } => {
+            Some(Event::Withdrawn(Withdrawn { task, at: decision.at, about, attempt }))
+        }
+        // It may still be released, and be withdrawn then.
+        Standing::Withdrawn { .. } | Standing::Queued { .. } | Standing::Delayed { .. } | Standing::Running { .. } => {
+            None
+        }
     }
 }
 

@@ -3,18 +3,27 @@
 //! What must stay true: nothing is handed in before the log was read up to where the term began. So what the leader before
 //! has handed in, and could tell the log, is not handed in again.
 
-use std::{convert::Infallible, mem, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, mem, time::Duration};
 
-use lapin::{BasicProperties, message::Delivery};
+use futures::{StreamExt, future::join_all};
+use lapin::{
+    BasicProperties,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions},
+    types::FieldTable,
+};
 use tokio::{
     pin, select,
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use warren_core::event::{Batch, Event, assemble};
+use warren_core::{
+    TaskId,
+    event::{Batch, Event, assemble},
+};
 use warren_runtime::{
-    amqp::{Link, Outgoing, message::PERSISTENT, session::Sessions, session::chain},
+    amqp::{self, Link, Outgoing, message::PERSISTENT, session::Sessions, session::chain},
     clock,
     event_log::{
         cursor::Cursor,
@@ -28,6 +37,7 @@ use super::{
     book::{Book, Changes},
     cabinet::Cabinet,
     engine::Trouble,
+    held,
     ledger::Ledger,
     release::{Errands, Means},
 };
@@ -37,7 +47,10 @@ const EVENTS_AT_ONCE: usize = 2_000;
 // The log holds all events of the pool, and few of them are about workflows: how far it was read is written from time to time.
 const BETWEEN_MARKS: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(500);
+const SOON: Duration = Duration::from_millis(50);
+const HELD_AT_ONCE: u16 = 100;
 // A workflow that is over is kept for so long.
+const LOOKED_UP_AT_ONCE: usize = 256;
 const KEPT: Duration = Duration::from_hours(7 * 24);
 const BETWEEN_SWEEPS: Duration = Duration::from_mins(1);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -70,6 +83,7 @@ impl<E: Into<Error>> From<E> for Interruption {
 
 // One reading of the log, from a cursor on.
 struct Reading {
+    cabinet: Cabinet,
     ledger: Ledger,
     book: Book,
     errands: Errands,
@@ -80,6 +94,8 @@ struct Reading {
     // What could not be done is not tried again before.
     rests_until: Instant,
     sweeps_at: Instant,
+    // Tasks that are waited for and may have ended before that was so: asked for when the projection is as far as this.
+    lookups: BTreeMap<TaskId, u64>,
     marker: String,
     is_live: bool,
 }
@@ -140,14 +156,18 @@ impl Follower {
         debug!(?start, "reading the event log for workflows");
         let mut verified = start == Start::First;
         let marker = reading.marker.clone();
-        let (broken, marking) = (link.broken(), self.mark(&marker));
-        pin!(broken, marking);
+        let (broken, marking, taking) = (link.broken(), self.mark(&marker), self.take_in(link));
+        pin!(broken, marking, taking);
         let mut confirmed = None;
         let mut next = Instant::now();
         loop {
             select! {
                 biased;
                 error = &mut broken => return Err(error.into()),
+                taken = &mut taking => {
+                    let Err(error) = taken;
+                    return Err(error.into());
+                }
                 arrived = reader.next() => {
                     let mut arrived = arrived?;
                     if !verified {
@@ -171,8 +191,14 @@ impl Follower {
                         return Err(Interruption::Replaced);
                     }
                     next = Instant::now() + TICK;
-                    if reading.is_live && Instant::now() >= reading.sweeps_at {
-                        reading.sweep().await?;
+                    if reading.is_live {
+                        reading.look_back().await?;
+                        if Instant::now() >= reading.sweeps_at {
+                            reading.sweep().await?;
+                        }
+                    }
+                    if !reading.lookups.is_empty() {
+                        next = Instant::now() + SOON;
                     }
                 }
             }
@@ -200,15 +226,21 @@ impl Follower {
 
     async fn apply(&self, reading: &mut Reading, arrived: &[Delivery]) -> Result<(), Interruption> {
         let (mut events, mut last) = (Vec::new(), None);
-        let mut found = false;
+        let (mut found, mut has_held) = (false, false);
         for delivery in arrived {
             // Few messages are about workflows: of the others the head is enough.
-            let is_ours = std::str::from_utf8(&delivery.data).is_ok_and(|text| text.contains("flow"));
+            let speaks = |text: &str| text.contains("flow") || text.contains(r#""held""#);
+            let is_ours = reading.book.is_concerned() || std::str::from_utf8(&delivery.data).is_ok_and(speaks);
             if is_ours {
                 let entry = Entry::read(delivery)?;
                 if let Some(batch) = entry.batch() {
                     found |= batch.source == reading.marker;
-                    events.extend(batch.events.iter().filter(|event| super::book::subject(event).is_some()).cloned());
+                    let ours = batch.events.iter().filter(|event| {
+                        // What a message of this stretch waits for may end in the same stretch.
+                        !reading.book.subjects(event).is_empty() || has_held && event.task().is_some()
+                    });
+                    events.extend(ours.cloned());
+                    has_held |= events.iter().any(|event| matches!(event, Event::Held(_)));
                 }
                 last = Some(entry.cursor);
             } else {
@@ -235,6 +267,45 @@ impl Follower {
         Ok(())
     }
 
+    // Takes in the messages that workers hand on: each is in the log before it is acknowledged.
+    async fn take_in(&self, link: &Link) -> Result<Infallible, amqp::Error> {
+        let queue = self.producer.topology().names().held();
+        let channel = link.consuming_channel(HELD_AT_ONCE).await?;
+        let options = BasicConsumeOptions::default();
+        let consumer =
+            channel.basic_consume(queue.as_str().into(), "workflows".into(), options, FieldTable::default()).await;
+        let failed = |what: &str| {
+            let what = format!("{what} {queue}");
+            |source| amqp::Error::Broker { what, source }
+        };
+        let mut arrived = consumer.map_err(failed("consume"))?.ready_chunks(HELD_AT_ONCE.into());
+        while let Some(some) = arrived.next().await {
+            let some: Vec<Delivery> = some.into_iter().collect::<Result<_, _>>().map_err(failed("read"))?;
+            let now = clock::now();
+            let held: Vec<_> = some
+                .iter()
+                .filter_map(|delivery| {
+                    let held = held::read(delivery, now);
+                    if held.is_none() {
+                        warn!(queue, "a message among those that wait for others cannot be read, and is passed over");
+                    }
+                    held.map(|held| Event::Held(Box::new(held)))
+                })
+                .collect();
+            let told = join_all(held.iter().map(|event| self.producer.log().record(event))).await;
+            if told.iter().any(Result::is_err) {
+                // The process ends: the broker keeps them.
+                return Err(amqp::Error::ChannelClosed);
+            }
+            self.trouble.concern();
+            if let Some(last) = some.last() {
+                let done = last.acker.ack(BasicAckOptions { multiple: true }).await;
+                done.map_err(failed("acknowledge a message of"))?;
+            }
+        }
+        Err(amqp::Error::Cancelled { queue })
+    }
+
     // Puts a message of ours into the log: when it is read back, so is everything that was there before. Returns when it is
     // confirmed.
     async fn mark(&self, marker: &str) -> Instant {
@@ -254,9 +325,12 @@ impl Reading {
     async fn new(cabinet: Cabinet) -> Result<Self, Error> {
         let mut ledger = Ledger::new(cabinet.store().clone());
         let stored = ledger.cursor().await?;
+        let book = Book::new(ledger.concerns().await?);
         Ok(Self {
             ledger,
-            book: Book::default(),
+            book,
+            cabinet,
+            lookups: BTreeMap::new(),
             errands: Errands::default(),
             passed: None,
             stored,
@@ -275,8 +349,12 @@ impl Reading {
     async fn commit(&mut self, events: &mut Vec<Event>, next: Option<Cursor>) -> Result<(), Interruption> {
         let Some(next) = next else { return Ok(()) };
         let done = self.ledger.apply(&mut self.book, self.stored.as_ref(), events, &next).await?;
-        let Changes { workflows, due, seen, .. } = done.ok_or(Interruption::Overtaken)?;
+        let Changes { workflows, due, seen, concerns, concluded, .. } = done.ok_or(Interruption::Overtaken)?;
         events.clear();
+        if self.is_live {
+            self.lookups.extend(concerns.into_iter().map(|task| (task, next.offset)));
+            self.errands.conclude(concluded);
+        }
         self.stored = Some(next);
         self.passed = None;
         self.marked = Instant::now();
@@ -294,7 +372,7 @@ impl Reading {
         let forgotten = self.ledger.forget(clock::now().minus(KEPT)).await?;
         self.sweeps_at = Instant::now() + if forgotten == 0 { BETWEEN_SWEEPS } else { TICK };
         if forgotten > 0 {
-            self.book = Book::default();
+            self.book.forget();
         }
         Ok(())
     }
@@ -305,6 +383,23 @@ impl Reading {
         debug!(due = due.len(), "read up to the end of the event log");
         self.errands.release(due);
         self.errands.cancel(cancelled);
+        self.errands.conclude(self.ledger.concluded().await?);
+        let offset = self.stored.as_ref().map_or(0, |cursor| cursor.offset);
+        self.lookups.extend(self.book.concerning().map(|task| (task.clone(), offset)));
         Ok(())
+    }
+
+    // What ended before it was waited for is on record, once the projection has come so far.
+    async fn look_back(&mut self) -> Result<(), Interruption> {
+        let Some(stored) = self.stored.clone().filter(|_| !self.lookups.is_empty()) else { return Ok(()) };
+        let Some(projected) = self.ledger.projected().await? else { return Ok(()) };
+        let due: Vec<_> =
+            self.lookups.iter().filter(|(_, offset)| **offset <= projected).map(|(task, _)| task.clone()).collect();
+        let mut events = Vec::new();
+        for some in due.chunks(LOOKED_UP_AT_ONCE) {
+            events.extend(self.cabinet.ends(some).await?);
+        }
+        self.lookups.retain(|_, offset| *offset > projected);
+        if events.is_empty() { Ok(()) } else { self.commit(&mut events, Some(stored)).await }
     }
 }

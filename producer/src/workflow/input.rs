@@ -6,13 +6,14 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 use warren_core::{
-    Output, WorkflowId,
+    Output, TaskId, WorkflowId,
     workflow::{Conclusion, Cut, Job, Kept, PartId, Place, join, slice},
 };
 
 use super::{
     Error,
     cabinet::{Cabinet, field},
+    held::{self, Letter},
 };
 use crate::{NewTask, request};
 
@@ -38,6 +39,22 @@ struct Body<'a> {
     too_long: Map<String, Value>,
 }
 
+/// What is handed in.
+#[derive(Debug)]
+pub enum Made {
+    /// A task of ours.
+    New(Box<NewTask>),
+    /// Somebody's message.
+    Held {
+        /// The message.
+        letter: Box<Letter>,
+        /// The id of the task.
+        id: TaskId,
+        /// Its body.
+        body: Vec<u8>,
+    },
+}
+
 /// Makes tasks, and remembers what several of them need.
 #[derive(Debug)]
 pub struct Inputs<'a> {
@@ -52,9 +69,31 @@ impl<'a> Inputs<'a> {
         Self { cabinet, found: HashMap::new(), lists: HashMap::new() }
     }
 
-    /// The task that is handed in for a part; `None` where the workflow has no such step.
-    pub async fn task(&mut self, part: &PartId, kept: &Kept) -> Result<Option<NewTask>, Error> {
+    /// What is handed in for a part; `None` where the workflow has no such step.
+    pub async fn made(&mut self, part: &PartId, kept: &Kept) -> Result<Option<Made>, Error> {
         let Some(place) = kept.graph.place(&part.path) else { return Ok(None) };
+        let held = match &kept.graph.node(place).job {
+            Job::Task(template) | Job::Split { task: template, .. } => held::template(template),
+            Job::Workflow | Job::Awaited(_) => None,
+        };
+        match (held, part.chunk, kept.graph.node(place).job.clone()) {
+            (Some(letter), None, _) => {
+                let body = self.letter_with_results(&letter, part, kept, place).await?;
+                let id = kept.head.task.clone().unwrap_or_else(|| part.task());
+                Ok(Some(Made::Held { letter: Box::new(letter), id, body }))
+            }
+            (Some(mut letter), Some(chunk), Job::Split { cut, .. }) => {
+                let items = self.list(&part.workflow, kept, place).await?;
+                // The whole is answered, not each of its chunks.
+                letter.properties.remove("reply_to");
+                Ok(Some(Made::Held { letter: Box::new(letter), id: part.task(), body: chunk_of(&items, cut, chunk) }))
+            }
+            (Some(_), Some(_), _) => Ok(None),
+            (None, ..) => Ok(self.task(part, kept, place).await?.map(|task| Made::New(Box::new(task)))),
+        }
+    }
+
+    async fn task(&mut self, part: &PartId, kept: &Kept, place: Place) -> Result<Option<NewTask>, Error> {
         let task = match (&kept.graph.node(place).job, part.chunk) {
             (Job::Task(template), None) => {
                 self.with_results(request::parse_one(template.as_bytes())?, part, kept, place).await?
@@ -65,7 +104,7 @@ impl<'a> Inputs<'a> {
                 let chunk = chunk_of(&items, *cut, chunk);
                 task.payload(chunk).content_type("application/json")
             }
-            (Job::Task(_) | Job::Split { .. } | Job::Workflow, _) => return Ok(None),
+            (Job::Task(_) | Job::Split { .. } | Job::Workflow | Job::Awaited(_), _) => return Ok(None),
         };
         Ok(Some(task.id(part.task().as_str()).once()))
     }
@@ -77,24 +116,63 @@ impl<'a> Inputs<'a> {
         kept: &Kept,
         place: Place,
     ) -> Result<NewTask, Error> {
-        let before = kept.graph.inputs(place);
-        if before.is_empty() {
+        if kept.graph.inputs(place).is_empty() {
             return Ok(task);
         }
+        let input = (task.size() > 0).then(|| serde_json::from_slice(task.bytes())).transpose();
+        let body = self.body(input.map_err(crate::Error::Malformed)?, part, kept, place).await?;
+        Ok(task.payload(body).content_type("application/json"))
+    }
+
+    // The body of a message may be anything: what is no JSON is text, and what is no text is in base64.
+    async fn letter_with_results(
+        &mut self,
+        letter: &Letter,
+        part: &PartId,
+        kept: &Kept,
+        place: Place,
+    ) -> Result<Vec<u8>, Error> {
+        let bytes = letter.bytes();
+        if kept.graph.inputs(place).is_empty() {
+            return Ok(bytes);
+        }
+        let input = if bytes.is_empty() {
+            None
+        } else if let Ok(json) = serde_json::from_slice::<Box<RawValue>>(&bytes) {
+            Some(json)
+        } else {
+            let value = match std::str::from_utf8(&bytes) {
+                Ok(text) => Value::String(text.to_owned()),
+                Err(_) => serde_json::json!({ "base64": letter.body }),
+            };
+            Some(serde_json::value::to_raw_value(&value).map_err(crate::Error::Malformed)?)
+        };
+        self.body(input.as_deref(), part, kept, place).await
+    }
+
+    async fn body(
+        &mut self,
+        input: Option<&RawValue>,
+        part: &PartId,
+        kept: &Kept,
+        place: Place,
+    ) -> Result<Vec<u8>, Error> {
+        let before = kept.graph.inputs(place);
         let (mut results, mut failures, mut too_long) = (Map::new(), Map::new(), Map::new());
         for edge in before {
-            let name = kept.graph.node(edge.place).name.to_string();
+            let node = kept.graph.node(edge.place);
+            let name = match &node.job {
+                Job::Awaited(task) => task.to_string(),
+                Job::Task(_) | Job::Split { .. } | Job::Workflow => node.name.to_string(),
+            };
             match &*self.found(&part.workflow, kept, edge.place).await? {
                 Found::Result(value) => results.insert(name, value.clone()),
                 Found::TooLong(bytes) => too_long.insert(name, (*bytes).into()),
                 Found::Failed(why) => failures.insert(name, why.as_str().into()),
             };
         }
-        let input = (task.size() > 0).then(|| serde_json::from_slice(task.bytes())).transpose();
-        let input = input.map_err(crate::Error::Malformed)?;
         let body = serde_json::to_vec(&Body { input, results, failures, too_long });
-        let body = body.expect("a map of text to JSON is JSON");
-        Ok(task.payload(body).content_type("application/json"))
+        Ok(body.expect("a map of text to JSON is JSON"))
     }
 
     async fn list(
@@ -116,7 +194,7 @@ impl<'a> Inputs<'a> {
                 }
                 Found::Result(_) | Found::TooLong(_) | Found::Failed(_) => Vec::new(),
             },
-            Job::Split { .. } | Job::Task(_) | Job::Workflow => Vec::new(),
+            Job::Split { .. } | Job::Task(_) | Job::Workflow | Job::Awaited(_) => Vec::new(),
         };
         let list = Arc::new(list);
         self.lists.insert(key, list.clone());
@@ -149,7 +227,7 @@ impl<'a> Inputs<'a> {
             other => return Ok(Found::Failed(other.map_or("not over", Conclusion::name).to_owned())),
         }
         match node.job {
-            Job::Task(_) => {
+            Job::Task(_) | Job::Awaited(_) => {
                 let result = self.cabinet.results(workflow, &[field(place, None)]).await?;
                 Ok(found(result.into_iter().next().flatten()))
             }

@@ -3,7 +3,7 @@
 //! Statuses, results, what is to be handed in and the new cursor become visible together or not at all. So a second leader,
 //! or a late one, applies nothing on top of what it has not seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use redis::{AsyncCommands, Pipeline, aio::MultiplexedConnection};
 use tracing::error;
@@ -20,7 +20,7 @@ use warren_runtime::{
 
 use super::{
     Error,
-    book::{Book, Changes, subject},
+    book::{Book, Changes, Concern},
     cabinet::decode,
 };
 
@@ -54,6 +54,26 @@ impl Ledger {
         let mut asking = redis::cmd("HMGET");
         asking.arg(self.store.keys().workflows_cursor()).arg(&["offset", "batch"]);
         Ok(cursor(asking.query_async(connection).await?))
+    }
+
+    /// The tasks that are of concern, and to whose steps.
+    pub async fn concerns(&self) -> Result<HashMap<TaskId, BTreeSet<Concern>>, Error> {
+        let stored: BTreeMap<String, String> =
+            self.store.shared().hgetall(self.store.keys().workflows_concerns()).await?;
+        let read =
+            |(task, text): (String, String)| Some((TaskId::parse(&task).ok()?, serde_json::from_str(&text).ok()?));
+        Ok(stored.into_iter().filter_map(read).collect())
+    }
+
+    /// How far the projection is in the log; `None` while there is none.
+    pub async fn projected(&self) -> Result<Option<u64>, Error> {
+        Ok(self.store.shared().hget(self.store.keys().cursor(), "offset").await?)
+    }
+
+    /// The workflows that were made for a task and have ended, until the log knows of it.
+    pub async fn concluded(&self) -> Result<Vec<WorkflowId>, Error> {
+        let workflows = members(&self.store, &self.store.keys().workflows_concluded()).await?;
+        Ok(workflows.iter().filter_map(|id| WorkflowId::parse(id).ok()).collect())
     }
 
     /// Applies events, and moves the cursor from `expected` to `next`; `None` where the stored cursor is not the expected
@@ -137,7 +157,8 @@ async fn learn(
     book: &mut Book,
     events: &[Event],
 ) -> Result<(), Error> {
-    let unknown: BTreeSet<_> = events.iter().filter_map(subject).filter(|id| book.workflow(id).is_none()).collect();
+    let unknown: BTreeSet<_> =
+        events.iter().flat_map(|event| book.subjects(event)).filter(|id| book.workflow(id).is_none()).collect();
     if unknown.is_empty() {
         return Ok(());
     }
@@ -180,6 +201,14 @@ fn write(writing: &mut Pipeline, store: &Store, book: &mut Book, changes: &Chang
             let command = if head.cancelled { "SADD" } else { "SREM" };
             writing.cmd(command).arg(keys.workflows_cancelled()).arg(id.as_str());
         }
+    }
+    for task in &changes.concerns {
+        if let Some(concern) = book.concern(task) {
+            writing.cmd("HSET").arg(keys.workflows_concerns()).arg(task.as_str()).arg(encode(concern));
+        }
+    }
+    for id in &changes.concluded {
+        writing.cmd("SADD").arg(keys.workflows_concluded()).arg(id.as_str());
     }
     for (id, field, output) in &changes.results {
         writing.cmd("HSET").arg(keys.workflow_results(id)).arg(field).arg(encode(output));

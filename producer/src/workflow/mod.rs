@@ -14,8 +14,10 @@ mod registry;
 
 // Running them.
 mod book;
+mod conclusion;
 mod engine;
 mod follower;
+mod held;
 mod input;
 mod ledger;
 mod metrics;

@@ -5,16 +5,24 @@
 
 use std::collections::VecDeque;
 
+use futures::future::join_all;
 use tracing::{debug, error, warn};
 use warren_core::{
     Attempt, Kind, Operator, OrderId, QueueName, Reason, TaskId, WorkflowId,
     command::{Command, HOLDS, Order},
-    event::{About, Buried, Event},
-    workflow::PartId,
+    event::{About, Buried, Event, Released},
+    workflow::{Job, PartId},
 };
 use warren_runtime::{amqp::session::chain, clock};
 
-use super::{Error, Measured, book::Book, cabinet::Cabinet, input::Inputs};
+use super::{
+    Error, Measured,
+    book::Book,
+    cabinet::Cabinet,
+    conclusion,
+    held::Letter,
+    input::{Inputs, Made},
+};
 use crate::{NewTask, Producer};
 
 const AT_ONCE: usize = 200;
@@ -24,6 +32,7 @@ const AT_ONCE: usize = 200;
 pub struct Errands {
     due: VecDeque<TaskId>,
     cancelled: VecDeque<WorkflowId>,
+    concluded: VecDeque<WorkflowId>,
 }
 
 /// What errands are done with.
@@ -45,9 +54,14 @@ impl Errands {
         self.cancelled.extend(workflows);
     }
 
+    /// Workflows that were made for a task have ended.
+    pub fn conclude(&mut self, workflows: impl IntoIterator<Item = WorkflowId>) {
+        self.concluded.extend(workflows);
+    }
+
     /// Whether nothing is left.
     pub fn are_done(&self) -> bool {
-        self.due.is_empty() && self.cancelled.is_empty()
+        self.due.is_empty() && self.cancelled.is_empty() && self.concluded.is_empty()
     }
 
     /// Does some of them. What cannot be done yet is kept for later, and so an error means to wait.
@@ -59,33 +73,48 @@ impl Errands {
             tell(workflow, book, means).await?;
             self.cancelled.pop_front();
         }
-        self.hand_in(book, means).await
+        self.hand_in(book, means).await?;
+        for _ in 0..self.concluded.len().min(AT_ONCE) {
+            let Some(workflow) = self.concluded.front() else { break };
+            if know(book, workflow, means.cabinet).await?
+                && let Some(kept) = book.workflow(workflow)
+            {
+                conclusion::tell(workflow, kept, means).await?;
+            }
+            self.concluded.pop_front();
+        }
+        Ok(())
     }
 
     async fn hand_in(&mut self, book: &mut Book, means: Means<'_>) -> Result<(), Error> {
         let number = self.due.len().min(AT_ONCE);
         let mut inputs = Inputs::new(means.cabinet);
-        let (mut tasks, mut composed) = (Vec::with_capacity(number), Vec::with_capacity(number));
+        let (mut tasks, mut composed, mut letters) =
+            (Vec::with_capacity(number), Vec::with_capacity(number), Vec::new());
         for id in self.due.iter().take(number) {
             let Some(part) = PartId::of(id) else { continue };
             if !know(book, &part.workflow, means.cabinet).await? {
                 continue;
             }
             let Some(kept) = book.workflow(&part.workflow) else { continue };
-            match inputs.task(&part, kept).await {
-                Ok(Some(task)) => {
+            match inputs.made(&part, kept).await {
+                Ok(Some(Made::New(task))) => {
                     tasks.push((id.clone(), about(&task)));
-                    composed.push(task);
+                    composed.push(*task);
                 }
+                Ok(Some(Made::Held { letter, id: task, body })) => letters.push((id.clone(), letter, task, body)),
                 Ok(None) => {}
                 Err(Error::Task(refused)) => give_up(id, None, &refused, means).await?,
                 Err(other) => return Err(other),
             }
         }
-        let results = means.producer.enqueue_many(composed).await;
+        let handing = letters.iter().map(|(_, letter, task, body)| pass_on(letter, task, body, means));
+        let (results, handed) = tokio::join!(means.producer.enqueue_many(composed), join_all(handing));
+        let letters = letters.into_iter().map(|(id, letter, ..)| (id, Some(letter.about)));
+        let results = tasks.into_iter().zip(results).chain(letters.zip(handed));
         self.due.drain(..number);
         let mut failed = None;
-        for ((id, about), result) in tasks.into_iter().zip(results) {
+        for ((id, about), result) in results {
             match result {
                 Ok(_) => means.measured.released(),
                 // Whatever the reason, the same task may be accepted later: the broker comes back, and the queue may be made.
@@ -98,6 +127,25 @@ impl Errands {
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
+}
+
+// Hands somebody's message in.
+async fn pass_on(letter: &Letter, task: &TaskId, body: &[u8], means: Means<'_>) -> Result<TaskId, crate::Error> {
+    let now = clock::now();
+    let names = means.producer.topology().names();
+    let queue = &letter.about.queue;
+    let limit = means.producer.limit();
+    if body.len() > limit {
+        return Err(crate::Error::TooLarge { size: body.len(), limit });
+    }
+    let message = letter.address(task, body.to_vec(), names, now);
+    let published = means.producer.publisher().publish(&message).await;
+    published.map_err(|error| crate::Error::publish(error, queue, limit))?;
+    let (at, attempt) = (now, Attempt::FIRST);
+    let event = Event::Released(Released { task: task.clone(), at, attempt });
+    // Should the log not take it, the task's start says as much.
+    drop(means.producer.log().note(&event).await);
+    Ok(task.clone())
 }
 
 // Reads a workflow unless it is known.
@@ -144,14 +192,19 @@ async fn tell(workflow: &WorkflowId, book: &mut Book, means: Means<'_>) -> Resul
     let by = Operator::parse(&format!("workflow {workflow}")).expect("an id is short and plain");
     let orders: Vec<_> = kept
         .flow
-        .under_way()
+        .under_way(&kept.graph)
         .map(|(place, number, one)| Order {
             id: OrderId::parse(clock::task_id().as_str()).expect("a UUID is a valid id"),
             at: now,
             by: by.clone(),
             reason: Some("its workflow was cancelled".to_owned()),
             command: Command::Cancel {
-                task: kept.graph.part(workflow, place, number, one.round).task(),
+                task: kept
+                    .head
+                    .task
+                    .clone()
+                    .filter(|_| matches!(kept.graph.node(place).job, Job::Task(_)))
+                    .unwrap_or_else(|| kept.graph.part(workflow, place, number, one.round).task()),
                 until: now.plus(HOLDS),
             },
         })

@@ -91,6 +91,7 @@ impl View {
                 Job::Task(_) => ("task", false),
                 Job::Split { .. } => ("split", true),
                 Job::Workflow => ("workflow", false),
+                Job::Awaited(_) => ("awaited", false),
             };
             let over = parts.iter().filter(|part| part.is_over()).count();
             let error = match status.conclusion() {
@@ -103,7 +104,12 @@ impl View {
                 state: status.name(),
                 job,
                 after: node.before.iter().map(|edge| kept.graph.node(edge.place).path.clone()).collect(),
-                task: parts.first().map(|first| kept.graph.part(id, place, 0, first.round).task()),
+                task: match (&node.job, &kept.head.task) {
+                    (Job::Awaited(task), _) | (Job::Task(_), Some(task)) => Some(task.clone()),
+                    (Job::Task(_) | Job::Split { .. } | Job::Workflow, _) => {
+                        parts.first().map(|first| kept.graph.part(id, place, 0, first.round).task())
+                    }
+                },
                 chunks: is_split.then_some(parts.len()),
                 chunks_over: is_split.then_some(over),
                 error,

@@ -83,7 +83,14 @@ fn value(value: &AMQPValue) -> Value {
         AMQPValue::Float(number) => whole(f64::from(*number)),
         AMQPValue::Double(number) => whole(*number),
         AMQPValue::DecimalValue(_) => Value::Other("decimal"),
-        AMQPValue::FieldArray(_) => Value::Other("array"),
+        AMQPValue::FieldArray(array) => {
+            let texts = array.as_slice().iter().map(|one| match self::value(one) {
+                Value::Text(text) => Some(text),
+                Value::Integer(number) => Some(number.to_string()),
+                Value::Texts(_) | Value::Flag(_) | Value::Other(_) => None,
+            });
+            texts.collect::<Option<Vec<_>>>().map_or(Value::Other("array"), Value::Texts)
+        }
         AMQPValue::FieldTable(_) => Value::Other("table"),
         AMQPValue::ByteArray(_) => Value::Other("bytes"),
         AMQPValue::Void => Value::Other("nothing"),

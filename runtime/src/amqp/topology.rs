@@ -88,6 +88,11 @@ impl Names {
         self.with("commands")
     }
 
+    /// Tasks that wait for others, for whoever runs workflows.
+    pub fn held(&self) -> String {
+        self.with("held")
+    }
+
     /// A queue of tasks.
     pub fn queue(&self, queue: &QueueName) -> String {
         self.with(&format!("q.{queue}"))
@@ -152,6 +157,7 @@ impl Topology {
         on.queue(&names.log(), self.log()).await?;
         on.queue(&names.commands(), commands()).await?;
         on.queue(&names.tap(), self.tap()).await?;
+        on.queue(&names.held(), self.plain()).await?;
         // All at once: one after the other they are most of what a return takes.
         let levels: Vec<_> = Level::all().map(|level| names.delay(level)).collect();
         try_join_all(levels.iter().map(|level| on.queue(level, self.delay()))).await.map(drop)

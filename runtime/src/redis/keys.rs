@@ -211,6 +211,16 @@ impl Keys {
         self.with("workflows:cursor")
     }
 
+    /// Hash: whose steps the tasks are that are waited for by others or wait themselves, as JSON, by task.
+    pub fn workflows_concerns(&self) -> String {
+        self.with("workflows:concerns")
+    }
+
+    /// Set: the workflows that were made for a task and have ended, until the log knows how that ended.
+    pub fn workflows_concluded(&self) -> String {
+        self.with("workflows:concluded")
+    }
+
     /// String with an expiry: which producer runs the workflows.
     pub fn workflows_leader(&self) -> String {
         self.with("workflows:leader")
