@@ -5,12 +5,14 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    Kind, Operator, QueueName, Standing, TaskState, Timestamp, WorkerId,
+    Kind, Operator, QueueName, Standing, TaskId, TaskState, Timestamp, WorkerId,
     worker::{Health, Running},
 };
 
 // What leaves the delay ladder may be so late without anything being wrong.
 const LATE: Duration = Duration::from_secs(10);
+// Of many tasks that are waited for, so many are named.
+const NAMED: usize = 5;
 
 /// What is known around a task that may be waiting.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Situation<'a> {
     pub queue: Option<&'a QueueName>,
     /// Its kind; `None` if its message names none.
     pub kind: Option<&'a Kind>,
+    /// Where it waits for other tasks: those that are not over.
+    pub after: Option<Vec<TaskId>>,
     /// It starts no later.
     pub deadline: Option<Timestamp>,
     /// Tasks that its queue gives out before it.
@@ -102,6 +106,8 @@ pub struct Reason {
 /// What may hold a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    /// It waits for other tasks.
+    After,
     /// Its time has not come.
     Delayed,
     /// Its time has come, and nobody has moved it into its queue.
@@ -141,6 +147,7 @@ impl Code {
     /// Its name in the API.
     pub fn name(self) -> &'static str {
         match self {
+            Self::After => "after",
             Self::Delayed => "delayed",
             Self::Overdue => "overdue",
             Self::Paused => "paused",
@@ -164,7 +171,7 @@ impl Code {
             | Self::NoWorkerForQueue
             | Self::NoWorkerForKind
             | Self::NoConsumer => true,
-            Self::Delayed | Self::NoFreeSlot | Self::Ahead | Self::BrokerBacklog | Self::Expires => false,
+            Self::After | Self::Delayed | Self::NoFreeSlot | Self::Ahead | Self::BrokerBacklog | Self::Expires => false,
         }
     }
 }
@@ -182,6 +189,23 @@ pub fn judge(situation: &Situation<'_>) -> Waiting {
     if let Some(why) = since {
         let summary = format!("It does not wait: {why}.");
         return Waiting { waits: false, summary, estimate: None, reasons: vec![], workers: vec![] };
+    }
+    if let Some(after) = &situation.after {
+        let named: Vec<_> = after.iter().take(NAMED).map(TaskId::as_str).collect();
+        let others = after.len().saturating_sub(NAMED);
+        let text = match (named.as_slice(), others) {
+            ([], _) => "what it waited for is over, and it is about to be handed in".to_owned(),
+            (named, 0) => format!("it waits for {} to end", named.join(", ")),
+            (named, others) => format!("it waits for {} and {others} others to end", named.join(", ")),
+        };
+        let reasons = vec![Reason { code: Code::After, text: text.clone(), since: None }];
+        return Waiting {
+            waits: true,
+            summary: format!("It waits: {text}."),
+            estimate: None,
+            reasons,
+            workers: vec![],
+        };
     }
     let workers: Vec<_> = situation.workers.iter().map(|candidate| situation.able(candidate)).collect();
     let reasons = situation.reasons(&workers);

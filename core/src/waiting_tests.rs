@@ -48,6 +48,7 @@ impl Scene {
             state: TaskState::Queued,
             queue: Some(&self.queue),
             kind: Some(&self.kind),
+            after: None,
             deadline: None,
             ahead: Some(0),
             service_rate: 2.0,
@@ -145,4 +146,18 @@ fn a_summary_is_one_sentence_or_two() {
         summary,
         "It waits: 599 tasks of its queue come before it. At 2.0 tasks a second it starts in about 5 min."
     );
+}
+
+#[test]
+fn a_task_that_waits_for_others_names_them() {
+    let pool = Scene::set();
+    let name = |n: u32| TaskId::parse(&format!("t{n}")).unwrap();
+    for (after, summary) in [
+        (vec![], "It waits: what it waited for is over, and it is about to be handed in."),
+        (vec![name(1), name(2)], "It waits: it waits for t1, t2 to end."),
+        ((1..=7).map(name).collect(), "It waits: it waits for t1, t2, t3, t4, t5 and 2 others to end."),
+    ] {
+        let judged = judge(&Situation { after: Some(after), ..pool.situation() });
+        assert_eq!((judged.summary.as_str(), judged.reasons[0].code.name()), (summary, "after"));
+    }
 }

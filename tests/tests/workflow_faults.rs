@@ -16,7 +16,8 @@ use proptest::{
 };
 use serde_json::{Map, Value, json};
 use warren_tests::{
-    Mill, Pool,
+    Broker, Mill, Pool,
+    broker::{headers, message},
     ledger::{Execution, Executions},
     mill::states,
     until,
@@ -24,6 +25,7 @@ use warren_tests::{
 };
 
 const STRIKES: usize = 9;
+const PAIRS: u64 = 20;
 const PATIENCE: Duration = Duration::from_mins(4);
 
 // What a step of a random graph is, and what follows for it when one before it fails.
@@ -224,6 +226,14 @@ async fn random_graphs_run_to_their_end_while_workers_gateways_and_monitors_are_
     for (id, graph) in &graphs {
         mill.submit(workflow(id, graph)).await;
     }
+    // By headers as well, which pass through a worker first.
+    let broker = Broker::connect().await;
+    for pair in 0..PAIRS {
+        let (first, second) = (format!("first-{pair}"), format!("second-{pair}"));
+        for (id, notes) in [(&second, headers(&[("after", json!(first))])), (&first, headers(&[]))] {
+            broker.publish("", &mill.pool.queue(), message("step", id).with_headers(notes), b"{}").await;
+        }
+    }
     let mut killed = BTreeSet::new();
     let wanted: usize = graphs.iter().map(|(_, graph)| graph.len()).sum();
     for strike in 1..=STRIKES {
@@ -258,7 +268,8 @@ async fn random_graphs_run_to_their_end_while_workers_gateways_and_monitors_are_
         let (_, list) = mill.ask(reqwest::Method::GET, "?limit=1000", None).await;
         let list = list["workflows"].as_array().cloned().unwrap_or_default();
         let open: Vec<_> = list.iter().filter(|one| one["ended"].is_null()).collect();
-        if list.len() as u64 == count && open.is_empty() { Ok(0) } else { Err((list.len(), open.len())) }
+        let all = count + PAIRS;
+        if list.len() as u64 == all && open.is_empty() { Ok(0) } else { Err((list.len(), open.len())) }
     })
     .await;
     assert_eq!(open, 0);
@@ -266,6 +277,11 @@ async fn random_graphs_run_to_their_end_while_workers_gateways_and_monitors_are_
     let tasks = ran.len();
     eprintln!("{count} graphs with {tasks} tasks in {:?}, {STRIKES} processes killed", begun.elapsed());
     check_once(&ran, &killed);
+    for pair in 0..PAIRS {
+        let (first, second) = (&ran[&format!("first-{pair}")][&1], &ran[&format!("second-{pair}")][&1]);
+        let done = first.iter().filter_map(|execution| execution.done).min();
+        assert!(Some(second[0].begun) >= done, "{pair}: {first:?} {second:?}");
+    }
     let checks = stream::iter(&graphs).map(|(id, graph)| {
         let (mill, ran) = (&mill, &ran);
         async move {

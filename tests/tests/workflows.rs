@@ -10,6 +10,7 @@ use warren_tests::{
     broker::{headers, message},
     mill::states,
     pool::PATIENCE,
+    until,
     wait::unhurried,
 };
 
@@ -187,6 +188,11 @@ async fn any_client_makes_tasks_wait_for_each_other_by_headers() {
     // In any order, and after one that ended long ago.
     publish("last", json!({"n": 1}), &[("after", json!(["first", "second", "old"]))]).await;
     publish("second", json!({}), &[("after", json!("first"))]).await;
+    until("what waits says for what", PATIENCE, async || {
+        let why = monitor.get("/api/tasks/second/waiting").await?;
+        if why["summary"] == "It waits: it waits for first to end." { Ok(()) } else { Err(why.to_string()) }
+    })
+    .await;
     publish("first", json!({"ms": 200}), &[]).await;
     let last = monitor.task("last", TaskState::Succeeded).await;
     assert_eq!(last["result"]["saw"], json!({"first": "first", "second": "second", "old": "old"}), "{last}");

@@ -96,9 +96,10 @@ impl Desk {
         let delivery = &taken.delivery;
         let now = clock::now();
         if work.task.is_held() {
-            let fate = match self.is_cancelled(work) {
-                true => self.withdraw(delivery, work).await,
-                false => self.settlement.hand_on(delivery, work).await,
+            let fate = if self.is_cancelled(work) {
+                self.withdraw(delivery, work).await
+            } else {
+                self.settlement.hand_on(delivery, work).await
             };
             return self.settlement.settle(&delivery.acker, fate).await;
         }

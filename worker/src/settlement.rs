@@ -156,6 +156,13 @@ impl Settlement {
     /// Hands a delivery that waits for others on to whoever runs workflows.
     pub async fn hand_on(&self, delivery: &Delivery, work: &Work) -> Fate {
         let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        // The broker has counted the message's expiration in the queue until now; from here on the deadline does.
+        let expiration = delivery.properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
+        let expires = expiration.map(|millis| clock::now().plus(Duration::from_millis(millis)));
+        let copy = match work.task.deadline.into_iter().chain(expires).min() {
+            Some(deadline) => copy.time(header::EXPIRES, deadline),
+            None => copy,
+        };
         let copy = copy.text(header::QUEUE, work.task.queue.as_str()).expiration(None);
         self.deliver(&copy.to_queue(&self.names.held())).await
     }

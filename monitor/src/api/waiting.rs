@@ -45,7 +45,7 @@ pub struct Waiting {
 /// Something that holds a task.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReasonView {
-    /// delayed, overdue, paused, `no_worker`, `no_worker_for_queue`, `no_worker_for_kind`, `no_consumer`, `no_free_slot`,
+    /// after, delayed, overdue, paused, `no_worker`, `no_worker_for_queue`, `no_worker_for_kind`, `no_consumer`, `no_free_slot`,
     /// ahead, `broker_backlog` or expires.
     pub code: String,
     /// The same for people.
@@ -131,6 +131,7 @@ impl View {
             state: record.state(),
             queue,
             kind,
+            after: self.after(record).await?,
             deadline: record.submission.as_ref().and_then(|submission| submission.deadline),
             ahead,
             service_rate: flow.map(|flow| flow.service).unwrap_or_default(),
@@ -154,6 +155,21 @@ impl View {
             reasons: reasons.collect(),
             workers: judged.workers.into_iter().map(AbleView::from).collect(),
         })
+    }
+
+    // Of the tasks that it waits for those that are not over; `None` where it waits for none.
+    async fn after(&self, record: &TaskRecord) -> Result<Option<Vec<TaskId>>, Failure> {
+        if record.after.is_empty() || !record.attempts.is_empty() {
+            return Ok(None);
+        }
+        let keys: Vec<_> = record.after.iter().map(|task| self.store.keys().task(task)).collect();
+        let records: Vec<Option<Vec<u8>>> = self.store.shared().mget(&keys).await?;
+        let is_over = |record: Option<Vec<u8>>| {
+            let record = record.and_then(|record| serde_json::from_slice::<TaskRecord>(&record).ok());
+            record.is_some_and(|record| record.state().is_final())
+        };
+        let open = record.after.iter().zip(records).filter(|(_, record)| !is_over(record.clone()));
+        Ok(Some(open.map(|(task, _)| task.clone()).collect()))
     }
 
     // The order of a queue is that of the scores on its shelves: so many have a lower one.

@@ -100,7 +100,7 @@ impl Engine {
                     sleep(LAST_WORDS).await;
                 };
                 tokio::select! {
-                    () = follower.run(&over) => {}
+                    () = Box::pin(follower.run(&over)) => {}
                     () = last_words => debug!("the term is over: whoever leads next carries on"),
                 }
             }

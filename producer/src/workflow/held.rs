@@ -214,7 +214,11 @@ impl Letter {
             .into_iter()
             .filter_map(|name| Some((name, self.headers.get(name)?.clone())))
             .collect();
-        let route = Route { queue: &self.about.queue, attempt: Attempt::FIRST, due: None, deadline: None };
+        let deadline = match self.headers.get(header::EXPIRES) {
+            Some(Field::Integer(millis)) => u64::try_from(*millis).ok().map(Timestamp::from_millis),
+            Some(Field::Flag(_) | Field::Fraction(_) | Field::Text(_)) | None => None,
+        };
+        let route = Route { queue: &self.about.queue, attempt: Attempt::FIRST, due: None, deadline };
         let mut message = route.address(copy, names, now);
         // The way to its queue takes off what asks for a wait.
         if !wait.is_empty() {
