@@ -101,7 +101,7 @@ impl Desk {
             } else {
                 self.settlement.hand_on(delivery, work).await
             };
-            return self.settlement.settle(&delivery.acker, fate).await;
+            return self.settlement.settle(&taken.receipt, fate).await;
         }
         let due = work.task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
         let due = due.filter(|_| !self.orders.look(|in_force| in_force.haste_of(&work.id, now).is_some()));
