@@ -134,7 +134,7 @@ pub async fn workflows(State(view): State<View>) -> Result<Json<Workflows>, Fail
 #[utoipa::path(
     get,
     path = "/api/workflows/{id}",
-    params(("id" = String, Path, description = "The workflow's id")),
+    params(("id" = String, Path, description = "The workflow's id", pattern = "^[A-Za-z0-9_-]{1,64}$")),
     responses(
         (status = 200, description = "What is known", body = WorkflowView),
         (status = 404, description = "Nothing is known of it"),
@@ -154,7 +154,7 @@ pub async fn workflow(
 #[utoipa::path(
     post,
     path = "/api/workflows/{id}/cancel",
-    params(("id" = String, Path, description = "The workflow's id")),
+    params(("id" = String, Path, description = "The workflow's id", pattern = "^[A-Za-z0-9_-]{1,64}$")),
     request_body = Wish,
     responses(
         (status = 202, description = "The event log has the wish", body = Accepted),
@@ -182,7 +182,7 @@ pub async fn cancel(
 #[utoipa::path(
     post,
     path = "/api/workflows/{id}/retry",
-    params(("id" = String, Path, description = "The workflow's id")),
+    params(("id" = String, Path, description = "The workflow's id", pattern = "^[A-Za-z0-9_-]{1,64}$")),
     request_body = Wish,
     responses(
         (status = 202, description = "The event log has the wish", body = Accepted),
