@@ -17,6 +17,7 @@ const DEAD_STATES: &str = "^(dead|expired)(,(dead|expired))*$";
 const PLACE: &str = r"^[0-9]{1,12}\.[!-~]{1,200}$";
 const ACTION: &str = r"^[0-9]{1,12}\.[A-Za-z0-9._-]{1,64}$";
 const JOB: &str = "^[A-Za-z0-9._-]{1,64}$";
+const WORKFLOW: &str = "^[A-Za-z0-9_-]{1,64}$";
 const FINGERPRINT: &str = "^[0-9a-f]{16}$";
 
 /// Whether the monitor wants a token.
@@ -88,6 +89,7 @@ fn shape(name: &str, path: &str) -> Option<Value> {
     match name {
         "id" if path.starts_with("/api/workers/") => text(WORKER),
         "id" if path.starts_with("/api/jobs/") => text(JOB),
+        "id" if path.starts_with("/api/workflows/") => text(WORKFLOW),
         "id" if path.starts_with("/api/tasks/") || path.starts_with("/api/dead/") => text(TASK),
         "queue" => text(QUEUE),
         "kind" => text(KIND),
