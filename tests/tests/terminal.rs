@@ -86,7 +86,7 @@ fn error(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-// Times, sizes and loads, which are never the same twice.
+// Times, rates, sizes and loads, which are never the same twice.
 fn redact(word: &str) -> String {
     let inner = word.trim_matches(|c| "(),".contains(c));
     let measured = |unit: &str| inner.strip_suffix(unit).is_some_and(|number| number.parse::<f64>().is_ok());
@@ -97,6 +97,9 @@ fn redact(word: &str) -> String {
     }
     if inner.len() == 24 && inner.ends_with('Z') {
         return word.replace(inner, "WHEN");
+    }
+    if inner.ends_with("/s") {
+        return "RATE".to_owned();
     }
     if inner.contains('.') && inner.parse::<f64>().is_ok() { word.replace(inner, "N") } else { word.to_owned() }
 }
