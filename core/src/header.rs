@@ -3,7 +3,7 @@
 //! Names without a prefix are the public interface (docs/protocol.md). Names with `warren-` are notes that Warren's own
 //! processes leave for each other on a task's copies.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The kind, for clients that cannot set the property `type`.
 pub const TASK: &str = "task";
@@ -15,6 +15,8 @@ pub const ETA: &str = "eta";
 pub const DEADLINE: &str = "deadline";
 /// Another message with this id may exist: what has run under it is not run again.
 pub const ONCE: &str = "once";
+/// Tasks of a queue with the same key run one at a time, in the order in which they came.
+pub const ORDER_KEY: &str = "order_key";
 /// The ids of the tasks that must have ended before it starts: an array of text, or text separated by commas.
 pub const AFTER: &str = "after";
 /// With [`AFTER`]: `stop` or `go_on`, for when one of those fails.
@@ -86,6 +88,17 @@ pub enum Value {
     Flag(bool),
     /// A type that Warren never reads, by its name.
     Other(&'static str),
+}
+
+impl Value {
+    /// As text, if it is that, or a number that can be written so.
+    pub fn as_text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Text(text) => Some(text.into()),
+            Self::Integer(number) => Some(number.to_string().into()),
+            Self::Texts(_) | Self::Flag(_) | Self::Other(_) => None,
+        }
+    }
 }
 
 /// Whether Warren's own processes alone write this header.

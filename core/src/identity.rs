@@ -53,6 +53,14 @@ name_type!(
 );
 
 name_type!(
+    /// What tasks have in common that run one after the other, such as a customer's number.
+    OrderKey,
+    "order key",
+    "1 to 200 characters without control characters",
+    |text| (1..=200).contains(&text.len()) && !text.chars().any(char::is_control)
+);
+
+name_type!(
     /// One run of one process: a worker that restarts is another worker.
     WorkerId,
     "worker id",

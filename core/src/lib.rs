@@ -29,7 +29,9 @@ mod verdict;
 
 // Waiting and choosing, and letting go.
 pub mod ladder;
+pub mod order;
 pub mod outstanding;
+pub mod row;
 pub mod schedule;
 pub mod weights;
 pub mod workflow;
@@ -61,7 +63,9 @@ pub mod waiting;
 
 pub use attempt::Attempt;
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
-pub use identity::{Kind, Operator, OrderId, QueueName, ScheduleName, StepName, TaskId, WorkerId, WorkflowId};
+pub use identity::{
+    Kind, Operator, OrderId, OrderKey, QueueName, ScheduleName, StepName, TaskId, WorkerId, WorkflowId,
+};
 pub use name::InvalidName;
 pub use outcome::{Outcome, Output};
 pub use priority::Priority;

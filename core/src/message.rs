@@ -6,7 +6,7 @@
 use std::{fmt, num::NonZeroU32, time::Duration};
 
 use crate::{
-    Attempt, Kind, Priority, QueueName, TaskId, Timestamp, WorkerId,
+    Attempt, Kind, OrderKey, Priority, QueueName, TaskId, Timestamp, WorkerId,
     header::{self, Headers, Value},
     ladder,
     retry::Overrides,
@@ -60,6 +60,8 @@ pub struct Task {
     pub crashed: Vec<WorkerId>,
     /// How many they are at least: where there was no record, nobody knew their names.
     pub crashes: u32,
+    /// Those of its queue with the same key run one at a time, in order.
+    pub order_key: Option<OrderKey>,
     /// The tasks that must have ended before it starts.
     pub after: Vec<TaskId>,
     /// What follows if one of those fails.
@@ -166,6 +168,7 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
             .number(header::CRASHES, 0, u64::from(u32::MAX))
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(0),
+        order_key: fields.order_key(),
         after: fields.after(),
         on_failure: fields.on_failure(),
         cut: fields.cut(),
@@ -178,6 +181,11 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
     } else {
         Err(Invalid { id: task.id, kind: task.kind, attempt: task.attempt, problems: fields.problems })
     }
+}
+
+/// The order key of a message, if it has one that can be read.
+pub fn order_key(headers: &Headers) -> Option<OrderKey> {
+    OrderKey::parse(&headers.get(header::ORDER_KEY)?.as_text()?).ok()
 }
 
 /// What a message on the delay ladder says of its way.
@@ -345,6 +353,17 @@ impl Fields<'_> {
         after.sort_unstable();
         after.dedup();
         after
+    }
+
+    fn order_key(&mut self) -> Option<OrderKey> {
+        let value = self.headers.get(header::ORDER_KEY)?;
+        match value.as_text() {
+            Some(text) => self.checked(header::ORDER_KEY, Some(&text), OrderKey::parse),
+            None => {
+                self.refuse(header::ORDER_KEY, format!("expected text or a whole number, got {}", shape(value)));
+                None
+            }
+        }
     }
 
     fn on_failure(&mut self) -> OnFailure {

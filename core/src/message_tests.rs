@@ -78,6 +78,19 @@ fn what_may_come_twice_is_checked() {
 }
 
 #[test]
+fn an_order_key_is_text_or_a_number() {
+    let key = |value| read(&[("order_key", value)]).map(|task| task.order_key.map(|key| key.to_string()));
+    assert_eq!(key(text("customer 42")).unwrap().as_deref(), Some("customer 42"));
+    assert_eq!(key(Value::Integer(42)).unwrap().as_deref(), Some("42"));
+    for (value, said) in [
+        (text(""), "order_key: order key must be 1 to 200 characters without control characters, got \"\""),
+        (Value::Flag(true), "order_key: expected text or a whole number, got true"),
+    ] {
+        assert_eq!(key(value).unwrap_err().to_string(), said);
+    }
+}
+
+#[test]
 fn a_backoff_is_read() {
     let task = read(&[("backoff", text("fixed:250"))]).unwrap();
     assert_eq!(task.overrides.backoff, Some(Backoff::Fixed(Duration::from_millis(250))));
@@ -126,12 +139,13 @@ proptest! {
         kind in proptest::option::of(".{0,120}"),
         message_id in proptest::option::of(".{0,220}"),
         priority in proptest::option::of(any::<u8>()),
-        values in proptest::collection::vec(any_value(), 17),
+        values in proptest::collection::vec(any_value(), 18),
     ) {
         let names = [
             header::TASK, header::DELAY, header::ETA, header::MAX_ATTEMPTS, header::TIMEOUT, header::BACKOFF,
             header::DEADLINE, header::ONCE, header::ATTEMPT, header::EXPIRES, header::SUBMITTED, header::CHECK,
             header::CRASHED, header::CRASHES, header::TRACEPARENT, header::COUNTED_FROM, header::TWIN,
+            header::ORDER_KEY,
         ];
         let headers = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
         let incoming = Incoming { kind, message_id, priority, headers };

@@ -60,11 +60,12 @@ impl HeaderValue {
 
 /// Whether a name is free, and not the message contract's, Warren's or the broker's.
 pub(crate) fn check(name: &str) -> Result<(), String> {
-    const FIELDS: [&str; 8] = [
+    const FIELDS: [&str; 9] = [
         header::DELAY,
         header::ETA,
         header::DEADLINE,
         header::ONCE,
+        header::ORDER_KEY,
         header::MAX_ATTEMPTS,
         header::TIMEOUT,
         header::BACKOFF,

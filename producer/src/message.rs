@@ -107,6 +107,9 @@ fn headers(task: &NewTask) -> FieldTable {
     if task.once {
         table.insert(name::ONCE.into(), AMQPValue::Boolean(true));
     }
+    if let Some(key) = &task.order_key {
+        table.insert(name::ORDER_KEY.into(), AMQPValue::LongString(key.as_str().into()));
+    }
     if let Some(traceparent) = &task.traceparent {
         table.insert(name::TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
     }
@@ -175,6 +178,13 @@ mod tests {
         let properties = &message.outgoing.properties;
         assert_eq!(*properties.delivery_mode(), Some(2));
         assert_eq!(properties.expiration().as_ref().unwrap().as_str(), "9000");
+    }
+
+    #[test]
+    fn what_has_an_order_key_goes_by_its_lane() {
+        let message = sent(NewTask::new("a").order_key("customer-42"));
+        assert_eq!(message.outgoing.key.as_str(), "warren.lane.default.6");
+        assert_eq!(received(&message).order_key.unwrap().as_str(), "customer-42");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
 // Enough for a person; a machine that gets everything wrong learns nothing from a thousand more.
 const PROBLEMS: usize = 100;
 
-const FIELDS: &str = "kind, queue, payload, id, once, priority, delay, eta, expiration, deadline, max_attempts, timeout, \
+const FIELDS: &str = "kind, queue, payload, id, once, order_key, priority, delay, eta, expiration, deadline, max_attempts, timeout, \
                       backoff, reply_to, correlation_id, headers, traceparent";
 
 /// One task, or several.
@@ -94,6 +94,7 @@ fn apply(mut task: NewTask, name: &str, value: &RawValue) -> NewTask {
                 task
             }
         },
+        "order_key" => with(task, name, text(value), NewTask::order_key),
         "priority" => with(task, name, whole(value, 9), NewTask::priority),
         "delay" => with(task, name, span(value), NewTask::delay),
         "eta" => with(task, name, time(value), NewTask::eta),
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_field_is_read() {
-        let json = r#"{"kind":"resize","queue":"images","payload":{"n":1.10},"id":"a","once":true,"priority":9,"delay":"30s",
+        let json = r#"{"kind":"resize","queue":"images","payload":{"n":1.10},"id":"a","once":true,"order_key":"customer 42","priority":9,"delay":"30s",
             "expiration":60000,"deadline":"2030-01-01T00:00:00Z","max_attempts":2,"timeout":"1500","backoff":"fixed:250","reply_to":"answers",
             "correlation_id":"c","headers":{"tenant":"acme","n":7,"share":0.5,"vip":true},
             "traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#;

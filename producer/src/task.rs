@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use serde::Serialize;
 use warren_core::{
-    Kind, Priority, QueueName, TaskId, Timestamp,
+    Kind, OrderKey, Priority, QueueName, TaskId, Timestamp,
     ladder::MAX_DELAY,
     message::Wait,
     retry::{Backoff, Overrides},
@@ -33,6 +33,7 @@ pub struct NewTask {
     pub(crate) expiration: Option<Duration>,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) once: bool,
+    pub(crate) order_key: Option<OrderKey>,
     pub(crate) overrides: Overrides,
     pub(crate) reply_to: Option<String>,
     pub(crate) correlation_id: Option<String>,
@@ -60,6 +61,7 @@ impl NewTask {
             expiration: None,
             deadline: None,
             once: false,
+            order_key: None,
             overrides: Overrides::default(),
             reply_to: None,
             correlation_id: None,
@@ -162,6 +164,14 @@ impl NewTask {
     #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// Tasks of its queue with the same key run one at a time, in the order in which they were handed in; the priority counts
+    /// for nothing among them. Of two whose confirms are waited for together either may be the first.
+    #[must_use]
+    pub fn order_key(mut self, key: impl AsRef<str>) -> Self {
+        self.order_key = self.take("order_key", OrderKey::parse(key.as_ref()));
         self
     }
 
@@ -353,6 +363,7 @@ mod tests {
             .expiration(DAY)
             .deadline(Timestamp::from_millis(7))
             .once()
+            .order_key("customer 42")
             .max_attempts(1)
             .timeout(Duration::from_millis(1))
             .backoff(Backoff::Fixed(Duration::ZERO))
@@ -371,6 +382,7 @@ mod tests {
             .delay(DAY * 311)
             .eta(Timestamp::from_millis(5))
             .expiration(Duration::ZERO)
+            .order_key("")
             .max_attempts(0)
             .timeout(DAY * 311)
             .backoff(Backoff::Fixed(DAY * 311))
@@ -386,6 +398,7 @@ mod tests {
             "delay",
             "eta",
             "expiration",
+            "order_key",
             "max_attempts",
             "timeout",
             "backoff",

@@ -29,6 +29,7 @@ mod monitor_faults;
 mod not_text;
 mod once;
 mod openapi;
+mod order;
 mod poison;
 mod preflight;
 mod producer_faults;

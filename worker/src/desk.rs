@@ -9,7 +9,7 @@ use tracing::{Instrument, debug, warn};
 use warren_core::{
     Outcome, Reason, Timestamp, Verdict, WorkerId,
     event::{Buried, Deferred, Ended, Event, Progressed, Returned, Run, Started},
-    judge,
+    judge, order,
 };
 use warren_runtime::{
     amqp::{
@@ -29,7 +29,7 @@ use crate::{
     metrics::Metrics,
     reading::{Assignments, Refusal, Work},
     receipt::Receipt,
-    settlement::{Fate, Settlement},
+    settlement::{Fate, Settlement, deadline},
     suspicion::{Decision, Suspects, Suspicion},
 };
 
@@ -85,7 +85,7 @@ impl Desk {
             }
             Err(refusal) => {
                 let fate = Box::pin(self.refuse(&taken.delivery, &refusal)).await;
-                self.settlement.settle(&taken.receipt, fate).await;
+                self.settlement.settle(&taken.receipt, &taken, &fate).await;
             }
         }
     }
@@ -101,7 +101,7 @@ impl Desk {
             } else {
                 self.settlement.hand_on(delivery, work).await
             };
-            return self.settlement.settle(&taken.receipt, fate).await;
+            return self.settlement.settle(&taken.receipt, taken, &fate).await;
         }
         let due = work.task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
         let due = due.filter(|_| !self.orders.look(|in_force| in_force.haste_of(&work.id, now).is_some()));
@@ -111,6 +111,8 @@ impl Desk {
             } else {
                 Box::pin(self.defer(delivery, work, now, due)).await
             }
+        } else if work.task.order_key.as_ref().map(order::lane) != taken.in_order {
+            Box::pin(self.settlement.line_up(taken, work)).await
         } else {
             let decision = if may_not_be_the_first(taken, work) {
                 Box::pin(self.suspicion.consider(work, taken)).await
@@ -129,7 +131,7 @@ impl Desk {
                 None => return self.run(taken, work, slot).await,
             }
         };
-        self.settlement.settle(&taken.receipt, fate).await;
+        self.settlement.settle(&taken.receipt, taken, &fate).await;
     }
 
     // What becomes of a delivery instead of a run; `None` if it is to run.
@@ -149,16 +151,16 @@ impl Desk {
             Decision::CarryOut(end) => {
                 debug!("it has ended before: only its verdict is carried out");
                 let verdict = end.verdict.behind(now, BEHIND);
-                Some(self.settlement.carry_out(work, delivery, &end.outcome, verdict, end.at, true).await)
+                Some(self.settlement.carry_out(work, taken, &end.outcome, verdict, end.at, true).await)
             }
             Decision::Over => Some(Fate::Acknowledge),
             Decision::Later => {
                 debug!("whoever began it may be at it still: it is asked for again later");
-                Some(self.settlement.postpone(work, delivery, now).await)
+                Some(self.settlement.postpone(work, taken, now).await)
             }
             Decision::Suspect(suspects) => {
                 warn!(?suspects, "workers began this attempt and did not end it: it runs apart from the others");
-                Some(self.settlement.suspect(delivery, work, &suspects).await)
+                Some(self.settlement.suspect(taken, work, &suspects).await)
             }
             Decision::Poison(suspects) => {
                 warn!(?suspects, "this task was running when these workers died: it is put aside");
@@ -196,10 +198,7 @@ impl Desk {
         }
         let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
         let copy = if delivery.redelivered { copy.check() } else { copy };
-        // The broker has counted the message's expiration in the queue until now; from here on the deadline does.
-        let expiration = delivery.properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-        let expires = expiration.map(|millis| now.plus(std::time::Duration::from_millis(millis)));
-        let deadline = work.task.deadline.into_iter().chain(expires).min();
+        let deadline = deadline(delivery, work, now);
         let route = Route { queue: &work.task.queue, attempt, due: Some(due), deadline };
         self.settlement.deliver(&route.address(copy, &self.settlement.names, now)).await
     }
@@ -216,7 +215,7 @@ impl Desk {
         // Looked at once it is on the board: what is ordered from here on reaches it there.
         if self.is_cancelled(work) {
             let (receipts, fate) = (place.leave(), Box::pin(self.withdraw(delivery, work)).await);
-            return self.settle_all(&receipts, fate).await;
+            return self.settle_all(&receipts, taken, fate).await;
         }
         let announced = self.announce(taken, work, &run).await;
         let (receipts, fate) = if let Announced::Nowhere = announced {
@@ -239,12 +238,12 @@ impl Desk {
             }
         };
         self.metrics.stopped();
-        self.settle_all(&receipts, fate).await;
+        self.settle_all(&receipts, taken, fate).await;
     }
 
-    async fn settle_all(&self, receipts: &[Receipt], fate: Fate) {
+    async fn settle_all(&self, receipts: &[Receipt], taken: &Taken, fate: Fate) {
         for receipt in receipts {
-            self.settlement.settle(receipt, fate).await;
+            self.settlement.settle(receipt, taken, &fate).await;
         }
     }
 
@@ -264,7 +263,7 @@ impl Desk {
         };
         self.metrics.started(work, run.started);
         let log = &self.settlement.log;
-        if work.is_delicate() || taken.lane == Lane::Suspects {
+        if is_delicate(taken, work) || taken.lane == Lane::Suspects {
             let recorded = self.settlement.record(&Event::Started(started)).await;
             if recorded { Announced::Firmly } else { Announced::Nowhere }
         } else if started.is_told_by_its_end() {
@@ -279,7 +278,7 @@ impl Desk {
     // The one before may have died a moment ago, with its start in the log and not yet on record. Once our own start is on
     // record, so is every earlier one.
     async fn think_twice(&self, taken: &Taken, work: &Work, run: &Run) -> Option<Decision> {
-        if !work.is_delicate() || !may_not_be_the_first(taken, work) {
+        if !is_delicate(taken, work) || !may_not_be_the_first(taken, work) {
             return None;
         }
         let decision = Box::pin(self.suspicion.reconsider(work, taken, run)).await;
@@ -336,7 +335,9 @@ impl Desk {
             })
         };
         let is_all_told = match verdict {
-            Verdict::Complete | Verdict::Cancel => delivery.properties.reply_to().is_none(),
+            Verdict::Complete | Verdict::Cancel => {
+                delivery.properties.reply_to().is_none() && !taken.receipt.is_in_turn()
+            }
             Verdict::Retry { .. } | Verdict::DeadLetter { .. } => false,
         };
         if is_all_told {
@@ -350,17 +351,19 @@ impl Desk {
             lost()
         } else {
             let check = delivery.redelivered || work.task.check;
-            Box::pin(self.settlement.carry_out(work, delivery, &outcome, verdict, at, check)).await
+            Box::pin(self.settlement.carry_out(work, taken, &outcome, verdict, at, check)).await
         };
-        self.settle_all(&place.leave(), fate).await;
+        self.settle_all(&place.leave(), taken, fate).await;
     }
 
     // A suspect that comes back by the flag is one that was running when its worker died, if nobody can be asked: so it
     // goes back as a copy.
     async fn give_back(&self, taken: &Taken, work: &Work) -> Fate {
         match taken.lane {
-            Lane::Tasks => Fate::GiveBack,
-            Lane::Suspects => self.settlement.suspect(&taken.delivery, work, &Suspects::of(work)).await,
+            Lane::Suspects if !taken.receipt.is_in_turn() => {
+                self.settlement.suspect(taken, work, &Suspects::of(work)).await
+            }
+            Lane::Tasks | Lane::Suspects => Fate::GiveBack,
         }
     }
 
@@ -376,7 +379,7 @@ impl Desk {
 // The end of an attempt is on record, and nothing else is to be done.
 fn release(place: Place) {
     if place.is_held() {
-        place.leave().iter().for_each(Receipt::acknowledge);
+        place.leave().iter().for_each(Receipt::acknowledge_soon);
     } else {
         lost();
     }
@@ -387,6 +390,11 @@ fn release(place: Place) {
 fn lost() -> Fate {
     debug!("the delivery was lost meanwhile: its verdict is for its next holder to carry out");
     Fate::Leave
+}
+
+// Of what is in order none may begin before the one ahead has ended, wherever that was begun.
+fn is_delicate(taken: &Taken, work: &Work) -> bool {
+    work.is_delicate() || taken.receipt.is_in_turn()
 }
 
 fn may_not_be_the_first(taken: &Taken, work: &Work) -> bool {

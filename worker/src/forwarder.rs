@@ -231,7 +231,7 @@ impl Forwarder {
         let about = About { kind, queue: climb.queue.clone(), priority };
         match self.settlement.withdraw(delivery, id, about, attempt).await {
             Fate::Acknowledge => acknowledge(delivery).await,
-            Fate::GiveBack => give_back(delivery).await,
+            Fate::GiveBack | Fate::Again(_) => give_back(delivery).await,
             Fate::Leave => {}
         }
     }
@@ -284,7 +284,7 @@ impl Forwarder {
         let is_released = climb.due <= now;
         match self.settlement.deliver(&route.address(copy, self.names(), now)).await {
             Fate::Acknowledge => {}
-            Fate::GiveBack => return self.set_aside(&delivery).await,
+            Fate::GiveBack | Fate::Again(_) => return self.set_aside(&delivery).await,
             Fate::Leave => return,
         }
         if let Some(task) = id.filter(|_| is_released) {

@@ -13,9 +13,12 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use warren_core::{QueueName, weights::Turns};
-use warren_runtime::amqp::{Error, Link, Topology, session::chain};
+use warren_runtime::amqp::{Error, Link, Names, Topology, session::chain};
 
-use crate::receipt::{Receipt, Receipts};
+use crate::{
+    ordered::{Entry, Event, Ordered},
+    receipt::{Receipt, Receipts},
+};
 
 /// What a lane carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,16 +49,28 @@ pub struct Taken {
     pub connected: Instant,
     /// Which connection that is.
     pub session: Session,
+    /// Which of the lanes for its queue's order keys that is, if it is one.
+    pub in_order: Option<u8>,
     /// The delivery.
     pub delivery: Delivery,
     /// By which it is let go.
     pub receipt: Receipt,
 }
 
+impl Taken {
+    /// Gives it back unused: to the broker, or, where others wait for it, to its place before them.
+    pub async fn give_back(self) {
+        if !self.receipt.is_in_turn() {
+            return self.receipt.give_back().await;
+        }
+        self.receipt.again(self.lane, self.delivery, Instant::now());
+    }
+}
+
 /// All lanes of one connection.
-#[derive(Debug)]
 pub struct Lanes {
     lines: Vec<Line>,
+    ordered: Ordered,
     turns: Turns,
     prefetch: u16,
     opened: Instant,
@@ -77,6 +92,16 @@ struct Line {
     head: Option<(Delivery, Receipt)>,
 }
 
+// What is to be done next.
+enum Arrived {
+    // Take the head of some line, or what is in order.
+    Heads { in_order: bool },
+    // Open the line again.
+    Ended(usize),
+    // See to the lanes for order keys.
+    InOrder(Event),
+}
+
 impl Lanes {
     /// Declares the queues; nothing is consumed before [`Lanes::steer`]. `queues` are names with weights; what is still to be
     /// acknowledged is tracked by `settling`.
@@ -95,12 +120,20 @@ impl Lanes {
                 lines.push(Line::open(link, topology, queue, lane, prefetch, settling).await?);
             }
         }
-        let turns = Turns::new(queues.iter().flat_map(|(_, weight)| [*weight, 1]));
-        Ok(Self { lines, turns, prefetch, opened: Instant::now(), session, settling: settling.clone() })
+        // What is in order takes turns with the heaviest queue.
+        let heaviest = queues.iter().map(|(_, weight)| *weight).max();
+        let turns = Turns::new(queues.iter().flat_map(|(_, weight)| [*weight, 1]).chain(heaviest));
+        let (ordered, settling) = (Ordered::new(settling.clone()), settling.clone());
+        Ok(Self { lines, ordered, turns, prefetch, opened: Instant::now(), session, settling })
     }
 
     /// Consumes the queues that are wanted, and no others. What has arrived of those that are not goes back.
-    pub async fn steer(&mut self, is_wanted: impl Fn(&QueueName) -> bool) -> Result<(), Error> {
+    pub async fn steer(
+        &mut self,
+        link: &Link,
+        names: &Names,
+        is_wanted: impl Fn(&QueueName) -> bool,
+    ) -> Result<(), Error> {
         for line in &mut self.lines {
             match (is_wanted(&line.queue), &line.consumer) {
                 (true, None) => line.consume().await?,
@@ -111,7 +144,9 @@ impl Lanes {
                 (true, Some(_)) | (false, None) => {}
             }
         }
-        Ok(())
+        let queues = self.lines.iter().filter(|line| line.lane == Lane::Tasks);
+        let queues = queues.map(|line| (line.queue.clone(), is_wanted(&line.queue)));
+        self.ordered.steer(link, names, queues).await
     }
 
     /// The next delivery, in proportion to the weights of the queues that have one. A lane whose consumer was cancelled
@@ -119,15 +154,31 @@ impl Lanes {
     pub async fn next(&mut self, link: &Link, topology: &Topology) -> Result<Taken, Error> {
         loop {
             match poll_fn(|context| self.poll_heads(context)).await {
-                None => {
-                    let index =
-                        self.turns.choose(|index| self.lines[index].head.is_some()).expect("a head has arrived");
-                    let Line { queue, lane, head, .. } = &mut self.lines[index];
-                    let (delivery, receipt) = head.take().expect("only lines with a head are chosen");
-                    let (queue, lane, connected, session) = (queue.clone(), *lane, self.opened, self.session);
-                    return Ok(Taken { queue, lane, connected, session, delivery, receipt });
+                Arrived::Heads { in_order } => return Ok(self.choose(in_order)),
+                Arrived::Ended(index) => self.reopen(index, link, topology).await?,
+                Arrived::InOrder(event) => {
+                    if let Some(queue) = self.ordered.ended(event) {
+                        topology.declare_queue(link, queue).await?;
+                    }
+                    self.ordered.attend(event, link, topology.names()).await?;
                 }
-                Some(index) => self.reopen(index, link, topology).await?,
+            }
+        }
+    }
+
+    fn choose(&mut self, in_order: bool) -> Taken {
+        let lines = &self.lines;
+        let index = self.turns.choose(|index| lines.get(index).map_or(in_order, |line| line.head.is_some()));
+        let (connected, session) = (self.opened, self.session);
+        match self.lines.get_mut(index.expect("a head has arrived")) {
+            Some(Line { queue, lane, head, .. }) => {
+                let (delivery, receipt) = head.take().expect("only lines with a head are chosen");
+                Taken { queue: queue.clone(), lane: *lane, connected, session, in_order: None, delivery, receipt }
+            }
+            None => {
+                let (queue, number, entry) = self.ordered.take().expect("its turn has come");
+                let Entry { lane, delivery, receipt } = entry;
+                Taken { queue, lane, connected, session, in_order: Some(number), delivery, receipt }
             }
         }
     }
@@ -141,11 +192,16 @@ impl Lanes {
         for line in &mut self.lines {
             line.give_back().await;
         }
+        self.ordered.stop().await;
     }
 
-    // Ready with `None` when some line has a head, with the index of a line whose consumer has ended otherwise.
-    fn poll_heads(&mut self, context: &mut std::task::Context<'_>) -> Poll<Option<usize>> {
-        let mut ready = false;
+    fn poll_heads(&mut self, context: &mut std::task::Context<'_>) -> Poll<Arrived> {
+        let in_order = match self.ordered.poll(context) {
+            Poll::Ready(Event::Ready) => true,
+            Poll::Ready(event) => return Poll::Ready(Arrived::InOrder(event)),
+            Poll::Pending => false,
+        };
+        let mut ready = in_order;
         for (index, line) in self.lines.iter_mut().enumerate() {
             let Some(consumer) = &mut line.consumer else { continue };
             if line.head.is_none() {
@@ -154,13 +210,13 @@ impl Lanes {
                         let receipt = line.receipts.take(&delivery);
                         line.head = Some((delivery, receipt));
                     }
-                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(index)),
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Arrived::Ended(index)),
                     Poll::Pending => {}
                 }
             }
             ready |= line.head.is_some();
         }
-        if ready { Poll::Ready(None) } else { Poll::Pending }
+        if ready { Poll::Ready(Arrived::Heads { in_order }) } else { Poll::Pending }
     }
 
     async fn reopen(&mut self, index: usize, link: &Link, topology: &Topology) -> Result<(), Error> {
@@ -187,7 +243,7 @@ impl Line {
             Lane::Suspects => (topology.names().suspect(queue), 1),
         };
         let channel = link.consuming_channel(prefetch).await?;
-        let receipts = Receipts::new(settling.clone());
+        let receipts = Receipts::together(settling.clone());
         Ok(Self { queue: queue.clone(), lane, name, channel, consumer: None, receipts, head: None })
     }
 

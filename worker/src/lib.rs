@@ -23,6 +23,7 @@ mod desk;
 mod execution;
 pub mod handler;
 mod lanes;
+mod ordered;
 mod patience;
 mod pool;
 mod reading;

@@ -122,7 +122,7 @@ impl Pool {
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         let mut changes = self.desk.orders.watch();
-        self.obey(lanes).await?;
+        self.obey(link, lanes).await?;
         // What was missed before has just been made.
         let publisher = &self.desk.settlement.publisher;
         let _: Option<()> = publisher.missing().now_or_never();
@@ -164,9 +164,9 @@ impl Pool {
                     },
                 },
                 _ = changes.changed() => {
-                    self.obey(lanes).await?;
+                    self.obey(link, lanes).await?;
                     if let Some(unwanted) = waiting.take_if(|waiting| !self.wants(&waiting.taken.queue)) {
-                        unwanted.taken.receipt.give_back().await;
+                        unwanted.taken.give_back().await;
                     }
                 }
                 () = &mut missed => {
@@ -178,7 +178,7 @@ impl Pool {
         }
         self.latch.missing("shutting down");
         if let Some(unstarted) = waiting {
-            unstarted.taken.receipt.give_back().await;
+            unstarted.taken.give_back().await;
         }
         lanes.stop().await;
         // The connection stays until everything that runs on its deliveries has been acknowledged.
@@ -203,8 +203,8 @@ impl Pool {
     }
 
     // Takes from the queues that operators let it take from.
-    async fn obey(&self, lanes: &mut Lanes) -> Result<(), Error> {
-        lanes.steer(|queue| self.wants(queue)).await?;
+    async fn obey(&self, link: &Link, lanes: &mut Lanes) -> Result<(), Error> {
+        lanes.steer(link, self.topology.names(), |queue| self.wants(queue)).await?;
         let resting: Vec<_> = self.queues.iter().map(|(queue, _)| queue).filter(|queue| !self.wants(queue)).collect();
         if resting.is_empty() {
             self.latch.met();

@@ -11,6 +11,7 @@ use lapin::{
     message::Delivery,
     types::{AMQPValue, FieldTable},
 };
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, warn};
 use warren_core::{
@@ -24,20 +25,38 @@ use warren_runtime::{
     event_log::{Closed, EventLog},
 };
 
-use crate::{patience::Patience, reading::Work, receipt::Receipt, suspicion::Suspects};
+use crate::{
+    lanes::{Lane, Taken},
+    patience::Patience,
+    reading::Work,
+    receipt::Receipt,
+    suspicion::Suspects,
+};
 
 // A single stay on the ladder.
 const POSTPONED: Duration = Duration::from_millis(3_200);
+// Of one that keeps its place and could not be handled.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
 
 /// What becomes of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Fate {
     /// Its outcome is safe.
     Acknowledge,
     /// It goes back to its place in the queue.
     GiveBack,
+    /// It keeps its place before all others of its key, and is taken again.
+    Again(Box<Again>),
     /// The process ends before anything is safe: the broker takes it back by itself.
     Leave,
+}
+
+/// What stands in for a copy where the delivery itself keeps its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Again {
+    properties: BasicProperties,
+    lane: Lane,
+    due: Timestamp,
 }
 
 /// Carries out what was decided.
@@ -75,12 +94,13 @@ impl Settlement {
     pub async fn carry_out(
         &self,
         work: &Work,
-        delivery: &Delivery,
+        taken: &Taken,
         outcome: &Outcome,
         verdict: Verdict,
         ended: Timestamp,
         check: bool,
     ) -> Fate {
+        let delivery = &taken.delivery;
         let first_failure = work.task.first_failure.unwrap_or(ended);
         let copy = || {
             let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str()).without(&[
@@ -98,7 +118,7 @@ impl Settlement {
             Verdict::Complete | Verdict::Cancel => Fate::Acknowledge,
             Verdict::Retry { due } => {
                 let route = Route { queue, attempt: attempt.next(), due: Some(due), deadline: None };
-                self.deliver(&route.address(copy(), &self.names, clock::now())).await
+                self.pass_on(taken, copy(), route, Lane::Tasks).await
             }
             Verdict::DeadLetter { reason } => {
                 let error = outcome.error().unwrap_or_default();
@@ -145,21 +165,22 @@ impl Settlement {
     }
 
     /// Puts a delivery where the tasks run that may have killed a worker, with what is known of those workers.
-    pub async fn suspect(&self, delivery: &Delivery, work: &Work, suspects: &Suspects) -> Fate {
-        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
+    pub async fn suspect(&self, taken: &Taken, work: &Work, suspects: &Suspects) -> Fate {
+        let copy = Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str());
         let copy = copy.without(&[header::CRASHED]).number(header::CRASHES, suspects.crashes as u64);
         let names: Vec<_> = suspects.workers.iter().map(WorkerId::as_str).collect();
         let copy = if names.is_empty() { copy } else { copy.text(header::CRASHED, &names.join(",")) };
+        if taken.receipt.is_in_turn() {
+            let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);
+            return self.pass_on(taken, copy, Route { queue, attempt, due: None, deadline }, Lane::Suspects).await;
+        }
         self.deliver(&copy.expiration(None).to_queue(&self.names.suspect(&work.task.queue))).await
     }
 
     /// Hands a delivery that waits for others on to whoever runs workflows.
     pub async fn hand_on(&self, delivery: &Delivery, work: &Work) -> Fate {
         let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
-        // The broker has counted the message's expiration in the queue until now; from here on the deadline does.
-        let expiration = delivery.properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-        let expires = expiration.map(|millis| clock::now().plus(Duration::from_millis(millis)));
-        let copy = match work.task.deadline.into_iter().chain(expires).min() {
+        let copy = match deadline(delivery, work, clock::now()) {
             Some(deadline) => copy.time(header::EXPIRES, deadline),
             None => copy,
         };
@@ -169,11 +190,31 @@ impl Settlement {
 
     /// Puts a delivery on the delay ladder for a while, for another worker is at it or nobody knows. Nothing is decided by
     /// that, so nothing is written.
-    pub async fn postpone(&self, work: &Work, delivery: &Delivery, now: Timestamp) -> Fate {
-        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str()).check();
+    pub async fn postpone(&self, work: &Work, taken: &Taken, now: Timestamp) -> Fate {
+        let copy = Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str()).check();
         let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);
-        let route = Route { queue, attempt, due: Some(now.plus(POSTPONED)), deadline };
-        self.deliver(&route.address(copy, &self.names, now)).await
+        self.pass_on(taken, copy, Route { queue, attempt, due: Some(now.plus(POSTPONED)), deadline }, taken.lane).await
+    }
+
+    /// Moves a delivery to where tasks of its key, or without one, are taken from.
+    pub async fn line_up(&self, taken: &Taken, work: &Work) -> Fate {
+        let copy = Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        let copy = if taken.delivery.redelivered { copy.check() } else { copy };
+        let deadline = deadline(&taken.delivery, work, clock::now());
+        let route = Route { queue: &work.task.queue, attempt: work.task.attempt, due: None, deadline };
+        self.deliver(&route.address(copy, &self.names, clock::now())).await
+    }
+
+    // By a copy; or, where others wait behind it, by staying where it is and becoming what the copy would have been. Should
+    // this worker die, the broker hands out what was there before, and the record tells how far that had come.
+    async fn pass_on(&self, taken: &Taken, copy: Copy, route: Route<'_>, lane: Lane) -> Fate {
+        let now = clock::now();
+        if !taken.receipt.is_in_turn() {
+            return self.deliver(&route.address(copy, &self.names, now)).await;
+        }
+        let due = route.due.unwrap_or(now);
+        let properties = Route { due: None, ..route }.address(copy, &self.names, now).properties;
+        Fate::Again(Box::new(Again { properties, lane, due }))
     }
 
     /// Publishes until it is confirmed. What the broker will never take is given back, to be tried again.
@@ -203,11 +244,22 @@ impl Settlement {
         }
     }
 
-    /// Acknowledges a delivery, or gives it back.
-    pub async fn settle(&self, receipt: &Receipt, fate: Fate) {
+    /// Acknowledges a delivery, gives it back, or lets it keep its place.
+    pub async fn settle(&self, receipt: &Receipt, taken: &Taken, fate: &Fate) {
         match fate {
-            Fate::Acknowledge => receipt.acknowledge(),
+            Fate::Acknowledge => receipt.acknowledge().await,
+            // Later ones of its key are held already: it stays before them.
+            Fate::GiveBack if receipt.is_in_turn() => {
+                let Delivery { properties, redelivered, .. } = &taken.delivery;
+                let delivery = like(&taken.delivery, properties.clone(), *redelivered);
+                receipt.again(taken.lane, delivery, Instant::now() + GIVEN_BACK);
+            }
             Fate::GiveBack => receipt.give_back().await,
+            Fate::Again(again) => {
+                let Again { properties, lane, due } = &**again;
+                let delivery = like(&taken.delivery, properties.clone(), false);
+                receipt.again(*lane, delivery, Instant::now() + due.since(clock::now()));
+            }
             Fate::Leave => {}
         }
     }
@@ -251,6 +303,26 @@ impl Settlement {
             Err(cause) => warn!(error = %cause, "a result was not delivered to whoever asked for it"),
         }
     }
+}
+
+fn like(delivery: &Delivery, properties: BasicProperties, redelivered: bool) -> Delivery {
+    Delivery {
+        delivery_tag: delivery.delivery_tag,
+        exchange: delivery.exchange.clone(),
+        routing_key: delivery.routing_key.clone(),
+        redelivered,
+        properties,
+        data: delivery.data.clone(),
+        acker: delivery.acker.clone(),
+    }
+}
+
+/// Until when the task of a delivery may start. The broker has counted its expiration in the queue until now; from here on
+/// the deadline does.
+pub fn deadline(delivery: &Delivery, work: &Work, now: Timestamp) -> Option<Timestamp> {
+    let expiration = delivery.properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
+    let expires = expiration.map(|millis| now.plus(Duration::from_millis(millis)));
+    work.task.deadline.into_iter().chain(expires).min()
 }
 
 fn output(outcome: &Outcome) -> Option<&Output> {

@@ -249,7 +249,9 @@ impl Suspicion {
 
     async fn guess(&self, work: &Work, taken: &Taken) -> Decision {
         if work.assignment.handler.is_isolated() {
-            return Decision::Run;
+            // Whoever had it may be at it still, and another of its key must not begin beside it.
+            let may_run_elsewhere = taken.receipt.is_in_turn() && taken.delivery.redelivered;
+            return if may_run_elsewhere { Decision::Later } else { Decision::Run };
         }
         let Suspects { workers, crashes } = Suspects::of(work);
         let sign = self.sign(taken).await;

@@ -63,6 +63,7 @@ pub fn names_its_fields(problems: &[Problem]) {
         header::SUBMITTED,
         header::CHECK,
         header::ONCE,
+        header::ORDER_KEY,
         header::CRASHED,
         header::CRASHES,
         header::FIRST_FAILURE,

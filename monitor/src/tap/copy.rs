@@ -38,7 +38,7 @@ pub fn meaning(delivery: &Delivery, names: &Names, now: Timestamp, preview_bytes
     let Ok(queue) = QueueName::parse(delivery.routing_key.as_str()) else {
         return Meaning::Nothing("its routing key is no queue's name");
     };
-    if delivery.exchange.as_str() == names.tasks() {
+    if [names.tasks(), names.ordered()].contains(&delivery.exchange.to_string()) {
         let event = submission(delivery, &queue, now, preview_bytes).map(Box::new);
         return Meaning::Submission { queue, event };
     }

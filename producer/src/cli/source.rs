@@ -67,6 +67,9 @@ pub struct TaskArgs {
     /// It may have been handed in under this id before, and is to run once.
     #[arg(long, requires = "id")]
     once: bool,
+    /// Tasks of its queue with the same key run one at a time, in the order in which they were handed in.
+    #[arg(long, value_name = "KEY")]
+    order_key: Option<String>,
     /// Start it no sooner than after this time: 30s, 5m, or milliseconds.
     #[arg(long, value_name = "TIME", value_parser = request::parse_duration)]
     delay: Option<std::time::Duration>,
@@ -112,7 +115,7 @@ impl TaskArgs {
         macro_rules! set {
             ($($field:ident),+) => { $(if let Some(value) = &self.$field { task = task.$field(value.clone()); })+ };
         }
-        set!(queue, priority, id, delay, eta, expiration, deadline, max_attempts, timeout, backoff);
+        set!(queue, priority, id, order_key, delay, eta, expiration, deadline, max_attempts, timeout, backoff);
         if self.once {
             task = task.once();
         }

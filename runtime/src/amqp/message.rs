@@ -8,7 +8,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 use warren_core::{
-    Timestamp,
+    OrderKey, Timestamp,
     header::{self, Headers, Value},
     message::Incoming,
 };
@@ -174,6 +174,11 @@ impl Copy {
             kept.map(|(name, value)| (name.clone(), value.clone())).collect::<std::collections::BTreeMap<_, _>>(),
         );
         self
+    }
+
+    /// The order key, if it bears one that can be read.
+    pub fn order_key(&self) -> Option<OrderKey> {
+        OrderKey::parse(&value(self.headers.inner().get(header::ORDER_KEY)?).as_text()?).ok()
     }
 
     /// Sets the task's id.

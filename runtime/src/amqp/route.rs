@@ -1,6 +1,6 @@
-//! Where a task goes: to its queue, or first up the delay ladder.
+//! Where a task goes: to its queue, with an order key to a lane of that, or first up the delay ladder.
 
-use warren_core::{Attempt, QueueName, Timestamp, header, ladder};
+use warren_core::{Attempt, QueueName, Timestamp, header, ladder, order};
 
 use super::{Names, Outgoing, message::Copy};
 
@@ -49,7 +49,11 @@ impl Route<'_> {
             None => {
                 let left =
                     self.deadline.map(|deadline| u64::try_from(deadline.since(now).as_millis()).unwrap_or(u64::MAX));
-                copy.expiration(left).to_queue(&names.queue(self.queue))
+                let destination = match copy.order_key() {
+                    Some(key) => names.lane(self.queue, order::lane(&key)),
+                    None => names.queue(self.queue),
+                };
+                copy.expiration(left).to_queue(&destination)
             }
         }
     }

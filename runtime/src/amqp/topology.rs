@@ -13,7 +13,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde::Deserialize;
-use warren_core::{Priority, QueueName, ladder::Level};
+use warren_core::{Priority, QueueName, ladder::Level, order};
 
 use super::{Config, Error, Link, connection::is_soft, session::chain};
 
@@ -108,6 +108,16 @@ impl Names {
         self.with(&format!("suspect.{queue}"))
     }
 
+    /// Where foreign clients publish tasks that bear an order key, with the queue's name as routing key.
+    pub fn ordered(&self) -> String {
+        self.with("ordered")
+    }
+
+    /// One of the lanes of a queue, for its tasks that bear an order key.
+    pub fn lane(&self, queue: &QueueName, lane: u8) -> String {
+        self.with(&format!("lane.{queue}.{lane}"))
+    }
+
     /// One level of the delay ladder.
     pub fn delay(&self, level: Level) -> String {
         self.with(&format!("delay.{:02}", level.number()))
@@ -152,7 +162,8 @@ impl Topology {
         on.queue(&names.unroutable(), self.plain()).await?;
         on.bind(&names.unroutable(), &names.unroutable(), "").await?;
         let alternate = table([("alternate-exchange", text(names.unroutable()))]);
-        on.exchange(&names.tasks(), ExchangeKind::Direct, alternate).await?;
+        on.exchange(&names.tasks(), ExchangeKind::Direct, alternate.clone()).await?;
+        on.exchange(&names.ordered(), ExchangeKind::Direct, alternate).await?;
         on.exchange(&names.dead_letters(), ExchangeKind::Direct, FieldTable::default()).await?;
         on.queue(&names.log(), self.log()).await?;
         on.queue(&names.commands(), commands()).await?;
@@ -173,21 +184,40 @@ impl Topology {
         on.queue(&names.suspect(queue), self.plain()).await?;
         on.queue(&names.queue(queue), self.tasks(queue)).await?;
         on.bind(&names.queue(queue), &names.tasks(), queue.as_str()).await?;
-        on.bind(&names.tap(), &names.tasks(), queue.as_str()).await
+        on.bind(&names.tap(), &names.tasks(), queue.as_str()).await?;
+        let lanes: Vec<_> = (0..order::LANES).map(|lane| names.lane(queue, lane)).collect();
+        try_join_all(lanes.iter().map(|lane| on.queue(lane, self.lane(queue)))).await?;
+        // Whoever takes from it moves each task to the lane of its key, in the order of their coming.
+        on.bind(&lanes[0], &names.ordered(), queue.as_str()).await?;
+        on.bind(&names.tap(), &names.ordered(), queue.as_str()).await
     }
 
     // No length limit: a full queue would swallow returning retries. Depth is limited where tasks come in.
     fn tasks(&self, queue: &QueueName) -> FieldTable {
+        let mut arguments = self.expiring(queue);
+        if self.profile == Profile::Classic {
+            arguments.insert("x-max-priority".into(), number(i64::from(Priority::MAX.get())));
+        }
+        arguments
+    }
+
+    // What is in order has no priorities.
+    fn lane(&self, queue: &QueueName) -> FieldTable {
+        let mut arguments = self.expiring(queue);
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        arguments
+    }
+
+    // The broker puts what expires among the dead letters of this queue.
+    fn expiring(&self, queue: &QueueName) -> FieldTable {
         let mut arguments = self.plain();
         arguments.insert("x-dead-letter-exchange".into(), text(self.names.dead_letters()));
         arguments.insert("x-dead-letter-routing-key".into(), text(queue.as_str()));
-        match self.profile {
-            Profile::Classic => arguments.insert("x-max-priority".into(), number(i64::from(Priority::MAX.get()))),
-            Profile::Quorum => arguments
-                .insert("x-dead-letter-strategy".into(), text("at-least-once"))
-                // Without this the broker falls back to at-most-once, silently.
-                .insert("x-overflow".into(), text("reject-publish")),
-        };
+        if self.profile == Profile::Quorum {
+            arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+            // Without this the broker falls back to at-most-once, silently.
+            arguments.insert("x-overflow".into(), text("reject-publish"));
+        }
         arguments
     }
 
@@ -290,7 +320,9 @@ mod tests {
     fn arguments(profile: Profile) -> Vec<String> {
         let config = Config { profile, ..Config::default() };
         let topology = Topology::new(Names::new(&QueueName::default()), &config);
-        let queues = [topology.tasks(&QueueName::default()), topology.plain(), topology.delay(), topology.tap()];
+        let queue = QueueName::default();
+        let queues =
+            [topology.tasks(&queue), topology.lane(&queue), topology.plain(), topology.delay(), topology.tap()];
         let shown = queues.iter().map(|table| {
             let shown = table.inner().iter().map(|(name, value)| match value {
                 AMQPValue::LongString(text) => format!("{name}={text}"),
@@ -310,6 +342,8 @@ mod tests {
             arguments(Profile::Classic),
             [
                 "x-dead-letter-exchange=default.dlx x-dead-letter-routing-key=default x-max-priority=9 x-queue-type=classic",
+                "x-dead-letter-exchange=default.dlx x-dead-letter-routing-key=default x-queue-type=classic \
+                 x-single-active-consumer=true",
                 "x-queue-type=classic",
                 "x-queue-type=classic x-single-active-consumer=true",
                 "x-max-length=100000 x-max-length-bytes=268435456 x-overflow=drop-head x-queue-type=classic",
@@ -320,6 +354,8 @@ mod tests {
             [
                 "x-dead-letter-exchange=default.dlx x-dead-letter-routing-key=default x-dead-letter-strategy=at-least-once \
                  x-delivery-limit=1000000 x-overflow=reject-publish x-queue-type=quorum",
+                "x-dead-letter-exchange=default.dlx x-dead-letter-routing-key=default x-dead-letter-strategy=at-least-once \
+                 x-delivery-limit=1000000 x-overflow=reject-publish x-queue-type=quorum x-single-active-consumer=true",
                 "x-delivery-limit=1000000 x-queue-type=quorum",
                 "x-delivery-limit=1000000 x-queue-type=quorum x-single-active-consumer=true",
                 "x-delivery-limit=1000000 x-max-length=100000 x-max-length-bytes=268435456 x-overflow=drop-head \

@@ -1,0 +1,289 @@
+//! The lanes for tasks that bear an order key: of each key one runs at a time, in the order of their coming.
+//!
+//! A lane is consumed by one worker at a time (single active consumer), so it is in that worker alone that the order has to
+//! be kept: a task whose next attempt has to wait keeps its place, unacknowledged, and with it its key. A lane is let go by
+//! closing its channel when nothing of it runs: the broker takes back in one step all that was out, in its order, and only
+//! then hands the first to the next worker.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt, StreamExt,
+    future::try_join_all,
+    stream::{self, BoxStream, SelectAll},
+    task::AtomicWaker,
+};
+use lapin::{Channel, Consumer, message::Delivery, options::BasicConsumeOptions, types::FieldTable};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+use warren_core::{OrderKey, QueueName, message, order, row::Row};
+use warren_runtime::amqp::{Error, Link, Names, message::incoming, session::chain};
+
+use crate::{
+    lanes::Lane,
+    receipt::{Receipt, Receipts},
+};
+
+/// How many deliveries of a lane are held at once. A key of which more wait holds up the others of its lane while its first
+/// one rests.
+pub const PREFETCH: u16 = 128;
+
+// RabbitMQ closes the channel of whoever holds a message for longer than `consumer_timeout`, 30 minutes by default.
+const LONGEST_HOLD: Duration = Duration::from_mins(10);
+
+/// The lanes that this worker consumes, of all its queues.
+pub struct Ordered {
+    strands: BTreeMap<u32, Strand>,
+    opened: u32,
+    arrivals: SelectAll<BoxStream<'static, (u32, Option<Delivery>)>>,
+    row: SharedRow,
+    timer: Pin<Box<Sleep>>,
+    settling: TaskTracker,
+}
+
+// A lane, from its consumer's beginning to its end.
+#[derive(Debug)]
+struct Strand {
+    queue: QueueName,
+    lane: u8,
+    channel: Channel,
+    receipts: Receipts,
+    is_leaving: bool,
+    has_ended: bool,
+    turned_over: Instant,
+}
+
+/// A delivery in its lane.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it is to be run as.
+    pub lane: Lane,
+    /// The delivery, or what it has become.
+    pub delivery: Delivery,
+    /// By which it is let go.
+    pub receipt: Receipt,
+}
+
+/// What has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The turn of a delivery has come.
+    Ready,
+    /// The broker has ended the consumer of a lane.
+    Ended(u32),
+    /// Nothing runs any more of a lane that is to be let go.
+    Finished(u32),
+    /// What waits in a lane is held for long.
+    Overdue(u32),
+}
+
+/// Of one lane, one key.
+pub type Key = (u32, Option<OrderKey>);
+
+#[derive(Debug, Clone, Default)]
+struct SharedRow(Arc<(Mutex<Row<Key, Entry, Instant>>, AtomicWaker)>);
+
+/// What is out keeps its key from the others until this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    key: Key,
+    row: SharedRow,
+}
+
+impl SharedRow {
+    fn lock(&self) -> MutexGuard<'_, Row<Key, Entry, Instant>> {
+        self.0.0.lock().expect("no panic while a turn is decided")
+    }
+
+    fn waker(&self) -> &AtomicWaker {
+        &self.0.1
+    }
+}
+
+impl Turn {
+    /// It is not over: the delivery keeps its place, and is taken again at that time.
+    pub fn again(&self, entry: Entry, not_before: Instant) {
+        let is_apart = entry.lane == Lane::Suspects;
+        self.row.lock().again(&self.key, entry, not_before, is_apart);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.row.lock().over(&self.key);
+        self.row.waker().wake();
+    }
+}
+
+impl Ordered {
+    /// No lane. What is given back in the background is tracked by `settling`.
+    pub fn new(settling: TaskTracker) -> Self {
+        let (strands, arrivals, row) = (BTreeMap::new(), SelectAll::new(), SharedRow::default());
+        Self { strands, opened: 0, arrivals, row, timer: Box::pin(sleep(Duration::ZERO)), settling }
+    }
+
+    /// Consumes the lanes of the queues that are wanted, and lets go of the others as soon as nothing of them runs.
+    pub async fn steer(
+        &mut self,
+        link: &Link,
+        names: &Names,
+        queues: impl Iterator<Item = (QueueName, bool)>,
+    ) -> Result<(), Error> {
+        for (queue, is_wanted) in queues {
+            let mut mine: Vec<_> = (0..order::LANES).collect();
+            for strand in self.strands.values_mut().filter(|strand| strand.queue == queue) {
+                strand.is_leaving = !is_wanted;
+                mine.retain(|lane| *lane != strand.lane);
+            }
+            if is_wanted {
+                let opening = mine.into_iter().map(|lane| open(link, names, &queue, lane));
+                for (lane, channel, consumer) in try_join_all(opening).await? {
+                    self.add(&queue, lane, channel, consumer);
+                }
+            }
+        }
+        self.row.waker().wake();
+        Ok(())
+    }
+
+    fn add(&mut self, queue: &QueueName, lane: u8, channel: Channel, consumer: Consumer) {
+        self.opened += 1;
+        let id = self.opened;
+        let arrivals = consumer.map(move |arrived| (id, arrived.ok()));
+        self.arrivals.push(arrivals.chain(stream::iter([(id, None)])).boxed());
+        let receipts = Receipts::in_turn(channel.clone());
+        let (queue, turned_over) = (queue.clone(), Instant::now());
+        let strand = Strand { queue, lane, channel, receipts, is_leaving: false, has_ended: false, turned_over };
+        self.strands.insert(id, strand);
+    }
+
+    /// Takes in what has arrived, and tells what has happened.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        self.row.waker().register(context.waker());
+        while let Poll::Ready(Some((id, arrived))) = self.arrivals.poll_next_unpin(context) {
+            let Some(strand) = self.strands.get_mut(&id) else { continue };
+            let Some(delivery) = arrived else {
+                strand.has_ended = true;
+                continue;
+            };
+            // Whoever takes one whose key cannot be read says what is wrong with it.
+            let key = message::order_key(&incoming(&delivery).headers);
+            let receipt = strand.receipts.take(&delivery);
+            self.row.lock().arrive(&(id, key), Entry { lane: Lane::Tasks, delivery, receipt });
+        }
+        let mut row = self.row.lock();
+        let now = Instant::now();
+        for (id, strand) in &self.strands {
+            if strand.has_ended {
+                return Poll::Ready(Event::Ended(*id));
+            }
+            if strand.is_leaving && !row.is_out(keys(*id)) {
+                return Poll::Ready(Event::Finished(*id));
+            }
+            if now.duration_since(strand.turned_over) > LONGEST_HOLD {
+                return Poll::Ready(Event::Overdue(*id));
+            }
+        }
+        if row.has_next(now, |(id, _)| self.strands.get(id).is_some_and(|strand| !strand.is_leaving)) {
+            return Poll::Ready(Event::Ready);
+        }
+        let next = self.strands.values().map(|strand| strand.turned_over + LONGEST_HOLD).chain(row.wake()).min();
+        drop(row);
+        if let Some(next) = next {
+            self.timer.as_mut().reset(next);
+            if self.timer.poll_unpin(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The delivery whose turn it is, with its queue and its lane.
+    pub fn take(&mut self) -> Option<(QueueName, u8, Entry)> {
+        let is_wanted = |(id, _): &Key| self.strands.get(id).is_some_and(|strand| !strand.is_leaving);
+        let (key, mut entry) = self.row.lock().take(Instant::now(), is_wanted)?;
+        let strand = &self.strands[&key.0];
+        entry.receipt = entry.receipt.with_turn(Turn { key, row: self.row.clone() });
+        Some((strand.queue.clone(), strand.lane, entry))
+    }
+
+    /// The queue whose lane has ended, if that is what has happened.
+    pub fn ended(&self, event: Event) -> Option<&QueueName> {
+        let Event::Ended(id) = event else { return None };
+        self.strands.get(&id).map(|strand| &strand.queue)
+    }
+
+    /// Does what an event asks for. Cancel safe: what was not done to its end is asked for again.
+    pub async fn attend(&mut self, event: Event, link: &Link, names: &Names) -> Result<(), Error> {
+        match event {
+            Event::Ready => {}
+            Event::Ended(id) => {
+                let Some(Strand { queue, lane, .. }) = self.strands.get(&id) else { return Ok(()) };
+                let (queue, lane) = (queue.clone(), *lane);
+                warn!(%queue, lane, "the broker cancelled the consumer: opening it again");
+                self.row.lock().drain(keys(id));
+                let (_, channel, consumer) = open(link, names, &queue, lane).await?;
+                self.strands.remove(&id);
+                self.add(&queue, lane, channel, consumer);
+            }
+            Event::Finished(id) => self.let_go(id).await,
+            Event::Overdue(id) => {
+                if let Some(strand) = self.strands.get_mut(&id) {
+                    strand.turned_over = Instant::now();
+                }
+                // In the order of their coming, in which the broker hands them out again.
+                let mut held = self.row.lock().drain(keys(id));
+                held.sort_by_key(|entry| entry.receipt.tag());
+                self.settling.spawn(async move {
+                    for entry in held {
+                        entry.receipt.give_back().await;
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes nothing more, and lets go of every lane of which nothing runs. The others end with the connection.
+    pub async fn stop(&mut self) {
+        for strand in self.strands.values_mut() {
+            strand.is_leaving = true;
+        }
+        let idle: Vec<_> = {
+            let row = self.row.lock();
+            self.strands.keys().copied().filter(|id| !row.is_out(keys(*id))).collect()
+        };
+        for id in idle {
+            self.let_go(id).await;
+        }
+    }
+
+    async fn let_go(&mut self, id: u32) {
+        let Some(strand) = self.strands.get(&id) else { return };
+        self.row.lock().drain(keys(id));
+        if let Err(error) = strand.channel.close(200, "let go".into()).await {
+            debug!(queue = %strand.queue, lane = strand.lane, error = chain(&error), "the lane is gone already");
+        }
+        self.strands.remove(&id);
+    }
+}
+
+async fn open(link: &Link, names: &Names, queue: &QueueName, lane: u8) -> Result<(u8, Channel, Consumer), Error> {
+    let name = names.lane(queue, lane);
+    let channel = link.consuming_channel(PREFETCH).await?;
+    let options = BasicConsumeOptions::default();
+    let consumer = channel.basic_consume(name.as_str().into(), "".into(), options, FieldTable::default()).await;
+    let consumer = consumer.map_err(|source| Error::Broker { what: format!("consume {name}"), source })?;
+    Ok((lane, channel, consumer))
+}
+
+fn keys(strand: u32) -> std::ops::Range<Key> {
+    (strand, None)..(strand + 1, None)
+}
