@@ -28,6 +28,7 @@ fn life() -> [Event; 3] {
             due: None,
             deadline: None,
             app: None,
+            order_key: None,
             transient: false,
             preview: None,
         }),

@@ -8,8 +8,8 @@ mod batch;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Kind, Operator, OrderId, Outcome, Priority, QueueName, Reason, ScheduleName, TaskId, Timestamp, Verdict,
-    WorkerId, WorkflowId,
+    Attempt, Kind, Operator, OrderId, OrderKey, Outcome, Priority, QueueName, Reason, ScheduleName, TaskId, Timestamp,
+    Verdict, WorkerId, WorkflowId,
     command::Order,
     depth,
     preview::Preview,
@@ -107,6 +107,9 @@ pub struct Submitted {
     /// Property `app_id`: who handed it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
+    /// Those of its queue with the same key run one at a time, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_key: Option<OrderKey>,
     /// The message is not persistent: a restart of the broker loses it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transient: bool,

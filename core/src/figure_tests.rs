@@ -37,6 +37,7 @@ fn submitted(millis: u64, due: Option<u64>) -> Event {
         due: due.map(at),
         deadline: None,
         app: None,
+        order_key: None,
         transient: false,
         preview: None,
     })

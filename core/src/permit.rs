@@ -198,6 +198,7 @@ mod tests {
             due,
             deadline,
             app,
+            order_key: None,
             transient: false,
             preview: None,
         })

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Attempt, Outcome, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    Attempt, OrderKey, Outcome, Reason, TaskId, Timestamp, Verdict, WorkerId,
     command::{Command, Order},
     event::{
         About, Buried, Deferred, Discarded, Ended, Event, Held, Progressed, Released, Replayed, Returned, Run, Started,
@@ -72,6 +72,9 @@ pub struct Submission {
     /// Who handed it in.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
+    /// Those of its queue with the same key run one at a time, in order.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub order_key: Option<OrderKey>,
     /// The first bytes of the payload.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
@@ -249,8 +252,14 @@ impl TaskRecord {
     fn submitted(&mut self, e: &Submitted) {
         self.describe(e.at, &e.about);
         self.transient |= e.transient;
-        let submission =
-            Submission { at: e.at, size: e.size, deadline: e.deadline, app: e.app.clone(), preview: e.preview.clone() };
+        let submission = Submission {
+            at: e.at,
+            size: e.size,
+            deadline: e.deadline,
+            app: e.app.clone(),
+            order_key: e.order_key.clone(),
+            preview: e.preview.clone(),
+        };
         if self.submission.as_ref().is_none_or(|known| submission < *known) {
             self.submission = Some(submission);
         }

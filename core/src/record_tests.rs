@@ -29,6 +29,7 @@ fn submitted(millis: u64, due: Option<u64>) -> Event {
         due,
         deadline,
         app,
+        order_key: None,
         transient: false,
         preview: None,
     })

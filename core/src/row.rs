@@ -130,7 +130,9 @@ mod tests {
 
     fn row(items: &[(char, u32)]) -> Row<char, u32, u64> {
         let mut row = Row::default();
-        items.iter().for_each(|(key, item)| row.arrive(key, *item));
+        for (key, item) in items {
+            row.arrive(key, *item);
+        }
         row
     }
 

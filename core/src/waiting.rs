@@ -5,7 +5,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    Kind, Operator, QueueName, Standing, TaskId, TaskState, Timestamp, WorkerId,
+    Kind, Operator, OrderKey, QueueName, Standing, TaskId, TaskState, Timestamp, WorkerId,
     worker::{Health, Running},
 };
 
@@ -29,6 +29,8 @@ pub struct Situation<'a> {
     pub kind: Option<&'a Kind>,
     /// Where it waits for other tasks: those that are not over.
     pub after: Option<Vec<TaskId>>,
+    /// Those of its queue with the same key run one at a time.
+    pub order_key: Option<&'a OrderKey>,
     /// It starts no later.
     pub deadline: Option<Timestamp>,
     /// Tasks that its queue gives out before it.
@@ -124,6 +126,8 @@ pub enum Code {
     NoConsumer,
     /// All slots of those who could run it are in use.
     NoFreeSlot,
+    /// Others of its order key come first.
+    InTurn,
     /// Other tasks come first.
     Ahead,
     /// The broker holds messages of which the log does not know.
@@ -156,6 +160,7 @@ impl Code {
             Self::NoWorkerForKind => "no_worker_for_kind",
             Self::NoConsumer => "no_consumer",
             Self::NoFreeSlot => "no_free_slot",
+            Self::InTurn => "in_turn",
             Self::Ahead => "ahead",
             Self::BrokerBacklog => "broker_backlog",
             Self::Expires => "expires",
@@ -171,7 +176,13 @@ impl Code {
             | Self::NoWorkerForQueue
             | Self::NoWorkerForKind
             | Self::NoConsumer => true,
-            Self::After | Self::Delayed | Self::NoFreeSlot | Self::Ahead | Self::BrokerBacklog | Self::Expires => false,
+            Self::After
+            | Self::Delayed
+            | Self::NoFreeSlot
+            | Self::InTurn
+            | Self::Ahead
+            | Self::BrokerBacklog
+            | Self::Expires => false,
         }
     }
 }
@@ -286,6 +297,10 @@ impl Situation<'_> {
                 let slots: u32 = able.iter().map(|(_, candidate)| candidate.slots).sum();
                 let text = format!("all {slots} slots of the {} workers that could run it are in use", able.len());
                 reason(Code::NoFreeSlot, text, None);
+            }
+            if let Some(key) = self.order_key {
+                let text = format!("of the tasks of order key {key} one runs at a time, in the order of their coming");
+                reason(Code::InTurn, text, None);
             }
             if let Some(ahead) = self.ahead.filter(|ahead| *ahead > 0) {
                 reason(Code::Ahead, format!("{ahead} tasks of its queue come before it"), None);

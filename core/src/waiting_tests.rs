@@ -49,6 +49,7 @@ impl Scene {
             queue: Some(&self.queue),
             kind: Some(&self.kind),
             after: None,
+            order_key: None,
             deadline: None,
             ahead: Some(0),
             service_rate: 2.0,
@@ -160,4 +161,14 @@ fn a_task_that_waits_for_others_names_them() {
         let judged = judge(&Situation { after: Some(after), ..pool.situation() });
         assert_eq!((judged.summary.as_str(), judged.reasons[0].code.name()), (summary, "after"));
     }
+}
+
+#[test]
+fn a_task_in_order_waits_for_its_turn() {
+    let pool = Scene::set();
+    let key = crate::OrderKey::parse("customer 42").unwrap();
+    let judged = judge(&Situation { order_key: Some(&key), ahead: None, ..pool.situation() });
+    assert_eq!(judged.reasons.iter().map(|reason| reason.code.name()).collect::<Vec<_>>(), ["in_turn"]);
+    let said = "It waits: of the tasks of order key customer 42 one runs at a time, in the order of their coming.";
+    assert_eq!(judged.summary, said);
 }

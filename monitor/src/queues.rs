@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{pin, select, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use warren_core::{QueueName, TaskState, Timestamp, ladder::Level};
+use warren_core::{QueueName, TaskState, Timestamp, ladder::Level, order};
 use warren_runtime::{
     amqp::{Connector, Error, Link, Names, session::Sessions},
     clock,
@@ -43,6 +43,11 @@ pub const UNROUTABLE: &str = "unroutable";
 /// The fields under which the parts of a queue are stored.
 pub fn fields(queue: &QueueName) -> [String; 3] {
     [format!("q.{queue}"), format!("dead.{queue}"), format!("suspect.{queue}")]
+}
+
+/// The fields under which its lanes are stored.
+pub fn lanes(queue: &QueueName) -> impl Iterator<Item = String> {
+    (0..order::LANES).map(move |lane| format!("lane.{queue}.{lane}"))
 }
 
 /// The component, for one term of leadership.
@@ -127,7 +132,7 @@ impl Poller {
             queues.extend(entry.record.hello.into_iter().flat_map(|hello| hello.queues.into_keys()));
         }
         let levels = Level::all().map(|level| format!("delay.{:02}", level.number()));
-        let tasks = queues.iter().flat_map(fields);
+        let tasks = queues.iter().flat_map(|queue| fields(queue).into_iter().chain(lanes(queue)));
         Ok([UNROUTABLE, "tap"].map(str::to_owned).into_iter().chain(levels).chain(tasks).collect())
     }
 

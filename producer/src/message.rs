@@ -55,6 +55,7 @@ pub fn compose(
         due,
         deadline,
         app: task.app_id.clone(),
+        order_key: task.order_key.clone(),
         transient: false,
         preview: Preview::of(&task.payload, task.content_type.as_deref(), preview_bytes),
     };

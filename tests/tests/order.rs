@@ -228,3 +228,38 @@ async fn a_task_that_kills_its_worker_is_put_aside_and_the_rest_of_its_key_goes_
     let last = |id: &str| told(&pool).iter().rposition(|(begins, task)| *begins && task == id);
     assert!(last("a.0") < last("a.1"), "{:?}", told(&pool));
 }
+
+#[tokio::test]
+async fn the_lanes_are_shared_out_among_the_workers_and_the_order_is_kept() {
+    let pool = Pool::new();
+    let workers = [(); 4].map(|()| worker(&pool, ""));
+    for worker in &workers {
+        worker.ready().await;
+    }
+    let producer = producer(&pool);
+    let at_work = || {
+        let executions = ledger::executions(&pool.folder().join("executions"));
+        let mut all: Vec<_> = executions.into_values().flat_map(BTreeMap::into_values).flatten().collect();
+        all.sort_by_key(|execution| execution.begun);
+        all.iter().rev().take(200).map(|execution| execution.process).collect::<BTreeSet<_>>().len()
+    };
+    let mut number = 0;
+    until("all four workers have a share", Duration::from_mins(1), async || {
+        let round = (0..50).map(|key| {
+            let task = NewTask::new("ledger").id(format!("k{key}.{number}")).order_key(format!("k{key}"));
+            producer.enqueue(task.json(&json!({"ms": 5})))
+        });
+        for handed_in in join_all(round).await {
+            assert!(handed_in.is_ok(), "{handed_in:?}");
+        }
+        number += 1;
+        done(&pool, number * 50).await;
+        match at_work() {
+            4 => Ok(()),
+            fewer => Err(fewer),
+        }
+    })
+    .await;
+    assert_in_order(&pool);
+    producer.close().await;
+}

@@ -6,7 +6,7 @@
 //! then hands the first to the next worker.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
@@ -19,7 +19,12 @@ use futures::{
     stream::{self, BoxStream, SelectAll},
     task::AtomicWaker,
 };
-use lapin::{Channel, Consumer, message::Delivery, options::BasicConsumeOptions, types::FieldTable};
+use lapin::{
+    Channel, Consumer,
+    message::Delivery,
+    options::{BasicConsumeOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -35,6 +40,9 @@ use crate::{
 /// one rests.
 pub const PREFETCH: u16 = 128;
 
+// How often a worker looks whether it has more lanes than its share.
+const SHARE_OUT: Duration = Duration::from_secs(5);
+
 // RabbitMQ closes the channel of whoever holds a message for longer than `consumer_timeout`, 30 minutes by default.
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
 
@@ -45,6 +53,7 @@ pub struct Ordered {
     arrivals: SelectAll<BoxStream<'static, (u32, Option<Delivery>)>>,
     row: SharedRow,
     timer: Pin<Box<Sleep>>,
+    shared_out: Instant,
     settling: TaskTracker,
 }
 
@@ -55,9 +64,22 @@ struct Strand {
     lane: u8,
     channel: Channel,
     receipts: Receipts,
-    is_leaving: bool,
+    // Something has come by it: it is this worker that the broker gives what comes.
+    is_active: bool,
+    stay: Stay,
     has_ended: bool,
     turned_over: Instant,
+}
+
+// What is to become of a lane as soon as nothing of it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    // Nothing.
+    Stays,
+    // It is let go of.
+    Leaves,
+    // It is let go of so that another worker gets it, and consumed again behind that.
+    Returns,
 }
 
 /// A delivery in its lane.
@@ -82,13 +104,21 @@ pub enum Event {
     Finished(u32),
     /// What waits in a lane is held for long.
     Overdue(u32),
+    /// It is time to look whether other workers could do with some of the lanes.
+    Unshared,
 }
 
 /// Of one lane, one key.
 pub type Key = (u32, Option<OrderKey>);
 
 #[derive(Debug, Clone, Default)]
-struct SharedRow(Arc<(Mutex<Row<Key, Entry, Instant>>, AtomicWaker)>);
+struct SharedRow(Arc<Waited>);
+
+#[derive(Debug, Default)]
+struct Waited {
+    row: Mutex<Row<Key, Entry, Instant>>,
+    waker: AtomicWaker,
+}
 
 /// What is out keeps its key from the others until this is dropped.
 #[derive(Debug)]
@@ -99,11 +129,11 @@ pub struct Turn {
 
 impl SharedRow {
     fn lock(&self) -> MutexGuard<'_, Row<Key, Entry, Instant>> {
-        self.0.0.lock().expect("no panic while a turn is decided")
+        self.0.row.lock().expect("no panic while a turn is decided")
     }
 
     fn waker(&self) -> &AtomicWaker {
-        &self.0.1
+        &self.0.waker
     }
 }
 
@@ -126,7 +156,8 @@ impl Ordered {
     /// No lane. What is given back in the background is tracked by `settling`.
     pub fn new(settling: TaskTracker) -> Self {
         let (strands, arrivals, row) = (BTreeMap::new(), SelectAll::new(), SharedRow::default());
-        Self { strands, opened: 0, arrivals, row, timer: Box::pin(sleep(Duration::ZERO)), settling }
+        let shared_out = Instant::now();
+        Self { strands, opened: 0, arrivals, row, timer: Box::pin(sleep(Duration::ZERO)), shared_out, settling }
     }
 
     /// Consumes the lanes of the queues that are wanted, and lets go of the others as soon as nothing of them runs.
@@ -139,7 +170,7 @@ impl Ordered {
         for (queue, is_wanted) in queues {
             let mut mine: Vec<_> = (0..order::LANES).collect();
             for strand in self.strands.values_mut().filter(|strand| strand.queue == queue) {
-                strand.is_leaving = !is_wanted;
+                strand.stay = if is_wanted { Stay::Stays } else { Stay::Leaves };
                 mine.retain(|lane| *lane != strand.lane);
             }
             if is_wanted {
@@ -160,7 +191,16 @@ impl Ordered {
         self.arrivals.push(arrivals.chain(stream::iter([(id, None)])).boxed());
         let receipts = Receipts::in_turn(channel.clone());
         let (queue, turned_over) = (queue.clone(), Instant::now());
-        let strand = Strand { queue, lane, channel, receipts, is_leaving: false, has_ended: false, turned_over };
+        let strand = Strand {
+            queue,
+            lane,
+            channel,
+            receipts,
+            is_active: false,
+            stay: Stay::Stays,
+            has_ended: false,
+            turned_over,
+        };
         self.strands.insert(id, strand);
     }
 
@@ -173,6 +213,7 @@ impl Ordered {
                 strand.has_ended = true;
                 continue;
             };
+            strand.is_active = true;
             // Whoever takes one whose key cannot be read says what is wrong with it.
             let key = message::order_key(&incoming(&delivery).headers);
             let receipt = strand.receipts.take(&delivery);
@@ -184,17 +225,22 @@ impl Ordered {
             if strand.has_ended {
                 return Poll::Ready(Event::Ended(*id));
             }
-            if strand.is_leaving && !row.is_out(keys(*id)) {
+            if strand.stay != Stay::Stays && !row.is_out(keys(*id)) {
                 return Poll::Ready(Event::Finished(*id));
             }
             if now.duration_since(strand.turned_over) > LONGEST_HOLD {
                 return Poll::Ready(Event::Overdue(*id));
             }
         }
-        if row.has_next(now, |(id, _)| self.strands.get(id).is_some_and(|strand| !strand.is_leaving)) {
+        let is_active = self.strands.values().any(|strand| strand.is_active);
+        if is_active && now.duration_since(self.shared_out) > SHARE_OUT {
+            return Poll::Ready(Event::Unshared);
+        }
+        if row.has_next(now, |(id, _)| self.strands.get(id).is_some_and(|strand| strand.stay == Stay::Stays)) {
             return Poll::Ready(Event::Ready);
         }
-        let next = self.strands.values().map(|strand| strand.turned_over + LONGEST_HOLD).chain(row.wake()).min();
+        let next = self.strands.values().map(|strand| strand.turned_over + LONGEST_HOLD).chain(row.wake());
+        let next = next.chain(is_active.then(|| self.shared_out + SHARE_OUT)).min();
         drop(row);
         if let Some(next) = next {
             self.timer.as_mut().reset(next);
@@ -207,7 +253,7 @@ impl Ordered {
 
     /// The delivery whose turn it is, with its queue and its lane.
     pub fn take(&mut self) -> Option<(QueueName, u8, Entry)> {
-        let is_wanted = |(id, _): &Key| self.strands.get(id).is_some_and(|strand| !strand.is_leaving);
+        let is_wanted = |(id, _): &Key| self.strands.get(id).is_some_and(|strand| strand.stay == Stay::Stays);
         let (key, mut entry) = self.row.lock().take(Instant::now(), is_wanted)?;
         let strand = &self.strands[&key.0];
         entry.receipt = entry.receipt.with_turn(Turn { key, row: self.row.clone() });
@@ -233,7 +279,19 @@ impl Ordered {
                 self.strands.remove(&id);
                 self.add(&queue, lane, channel, consumer);
             }
-            Event::Finished(id) => self.let_go(id).await,
+            Event::Finished(id) => {
+                let back = self.strands.get(&id).filter(|strand| strand.stay == Stay::Returns);
+                let back = back.map(|strand| (strand.queue.clone(), strand.lane));
+                self.let_go(id).await;
+                if let Some((queue, lane)) = back {
+                    let (_, channel, consumer) = open(link, names, &queue, lane).await?;
+                    self.add(&queue, lane, channel, consumer);
+                }
+            }
+            Event::Unshared => {
+                self.share_out(link, names).await?;
+                self.shared_out = Instant::now();
+            }
             Event::Overdue(id) => {
                 if let Some(strand) = self.strands.get_mut(&id) {
                     strand.turned_over = Instant::now();
@@ -251,10 +309,31 @@ impl Ordered {
         Ok(())
     }
 
+    // The broker gives a lane to whoever has consumed it for the longest, so the first worker would have them all. What is
+    // more than its share it lets go of, and consumes it anew behind the others.
+    async fn share_out(&mut self, link: &Link, names: &Names) -> Result<(), Error> {
+        let active = self.strands.values().filter(|strand| strand.is_active && strand.stay == Stay::Stays);
+        let queues: BTreeSet<_> = active.map(|strand| strand.queue.clone()).collect();
+        for queue in queues {
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let channel = link.channel().await?;
+            // Each worker of the queue consumes this one.
+            let asked = channel.queue_declare(names.suspect(&queue).into(), options, FieldTable::default()).await;
+            let Ok(workers) = asked.map(|found| found.consumer_count().max(1)) else { continue };
+            let share = u32::from(order::LANES).div_ceil(workers) as usize;
+            let mine = self.strands.values_mut().filter(|strand| strand.queue == queue);
+            for strand in mine.filter(|strand| strand.is_active && strand.stay == Stay::Stays).skip(share) {
+                debug!(%queue, lane = strand.lane, workers, "more lanes than its share: letting go of one");
+                strand.stay = Stay::Returns;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes nothing more, and lets go of every lane of which nothing runs. The others end with the connection.
     pub async fn stop(&mut self) {
         for strand in self.strands.values_mut() {
-            strand.is_leaving = true;
+            strand.stay = Stay::Leaves;
         }
         let idle: Vec<_> = {
             let row = self.row.lock();

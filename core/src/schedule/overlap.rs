@@ -73,6 +73,7 @@ mod tests {
             due: None,
             deadline: None,
             app: None,
+            order_key: None,
             transient: false,
             preview: None,
         })

@@ -45,7 +45,7 @@ pub fn check(delivery: &Delivery) {
 
 /// Everything that is wrong is named by its field, briefly.
 pub fn names_its_fields(problems: &[Problem]) {
-    const FIELDS: [&str; 20] = [
+    const FIELDS: [&str; 21] = [
         "message_id",
         "type",
         header::TASK,

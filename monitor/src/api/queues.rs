@@ -16,7 +16,7 @@ use warren_runtime::{clock, redis::Keys};
 use super::{View, failure::Failure, order::Asked, rates::Present, time::Time};
 use crate::{
     index::{Counts, Direction, Walk},
-    queues::{Depth, UNROUTABLE, fields},
+    queues::{Depth, UNROUTABLE, fields, lanes},
 };
 
 /// All queues.
@@ -46,6 +46,8 @@ pub struct QueueView {
     pub dead: Option<u32>,
     /// Its tasks that may have killed a worker, by the broker's word.
     pub suspect: Option<u32>,
+    /// Its tasks with an order key that no worker holds yet, by the broker's word.
+    pub in_order: Option<u32>,
     /// When the broker was asked.
     pub asked: Option<Time>,
     /// Its tasks by state, by the log's word.
@@ -175,6 +177,7 @@ fn describe(
             consumers: depths.get(&tasks).map(|depth| depth.consumers),
             dead: ready(&dead),
             suspect: ready(&suspect),
+            in_order: lanes(&queue).filter_map(|lane| ready(&lane)).reduce(|all, lane| all + lane),
             asked: depths.get(&tasks).map(|depth| depth.at.into()),
             states,
             running: states.running,
@@ -203,7 +206,14 @@ mod tests {
     #[test]
     fn a_queue_is_known_from_the_broker_or_from_the_log() {
         let depth = |ready| Depth { ready, consumers: 2, at: Timestamp::default() };
-        let depths = [("q.mail", 7), ("dead.mail", 1), ("delay.03", 4), ("unroutable", 5)];
+        let depths = [
+            ("q.mail", 7),
+            ("dead.mail", 1),
+            ("lane.mail.0", 2),
+            ("lane.mail.7", 3),
+            ("delay.03", 4),
+            ("unroutable", 5),
+        ];
         let depths = depths.map(|(field, ready)| (field.to_owned(), depth(ready))).into();
         let counts = [("mail/queued/5", 4), ("mail/queued/7", 2), ("gone/dead/7", 2), ("old/queued/7", 0), ("what", 1)];
         let counts = Counts::read(&counts.map(|(field, number)| (field.to_owned(), number)));
@@ -216,6 +226,7 @@ mod tests {
         assert_eq!(names, ["gone", "mail"]);
         let mail = &queues.queues[1];
         assert_eq!((mail.ready, mail.consumers, mail.dead, mail.states.queued), (Some(7), Some(2), Some(1), 6));
+        assert_eq!((mail.in_order, queues.queues[0].in_order), (Some(5), None));
         assert_eq!(mail.paused.as_ref().unwrap().by, "ann");
         assert!(queues.queues[0].paused.is_none());
         assert_eq!((queues.queues[0].ready, queues.unroutable, queues.delay["03"]), (None, 5, 4));

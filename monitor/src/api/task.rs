@@ -50,6 +50,8 @@ pub struct TaskView {
     pub payload: Option<PayloadView>,
     /// Who handed it in.
     pub app: Option<String>,
+    /// Those of its queue with the same key run one at a time, in order.
+    pub order_key: Option<String>,
     /// W3C trace context.
     pub traceparent: Option<String>,
     /// The attempts that were made.
@@ -157,6 +159,7 @@ pub fn describe(task: &TaskId, record: &TaskRecord) -> TaskView {
         size: submission.map(|submission| submission.size),
         payload: submission.and_then(|submission| Some(payload(submission.preview.as_ref()?, submission.size))),
         app: submission.and_then(|submission| submission.app.clone()),
+        order_key: submission.and_then(|submission| submission.order_key.as_ref()).map(ToString::to_string),
         traceparent: record.traceparent.clone(),
         attempts: timeline(record),
         result,

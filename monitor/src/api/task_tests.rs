@@ -60,6 +60,7 @@ fn a_task_that_was_retried_tells_its_timeline() {
         due: None,
         deadline: None,
         app: Some("shop".into()),
+        order_key: None,
         transient: false,
         preview: None,
     };

@@ -46,7 +46,7 @@ pub struct Waiting {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReasonView {
     /// after, delayed, overdue, paused, `no_worker`, `no_worker_for_queue`, `no_worker_for_kind`, `no_consumer`, `no_free_slot`,
-    /// ahead, `broker_backlog` or expires.
+    /// `in_turn`, ahead, `broker_backlog` or expires.
     pub code: String,
     /// The same for people.
     pub text: String,
@@ -101,7 +101,9 @@ impl View {
         let queue = about.map(|about| &about.queue);
         let kind = about.and_then(|about| about.kind.as_ref());
         let counts = Counts::load(&self.store).await?;
-        let ahead = self.ahead(record, queue, &counts).await?;
+        let order_key = record.submission.as_ref().and_then(|submission| submission.order_key.as_ref());
+        // What is in order goes by another way than the others of its queue.
+        let ahead = if order_key.is_none() { self.ahead(record, queue, &counts).await? } else { None };
         let depth = self.depth(queue).await?;
         let flow = match queue {
             Some(queue) => Some(self.present(now).await?.flow(queue)),
@@ -132,6 +134,7 @@ impl View {
             queue,
             kind,
             after: self.after(record).await?,
+            order_key,
             deadline: record.submission.as_ref().and_then(|submission| submission.deadline),
             ahead,
             service_rate: flow.map(|flow| flow.service).unwrap_or_default(),

@@ -23,6 +23,7 @@ fn submitted(task: &str, millis: u64) -> Event {
         due: None,
         deadline: None,
         app: None,
+        order_key: None,
         transient: false,
         preview: None,
     })

@@ -56,7 +56,7 @@ fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp, preview_by
     let expires = expiration.map(|millis| now.plus(Duration::from_millis(millis)));
     let deadline = task.deadline.into_iter().chain(expires).min();
     let due = task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
-    let Task { id, kind, priority, .. } = task;
+    let Task { id, kind, priority, order_key, .. } = task;
     Some(Event::Submitted(Submitted {
         task: id?,
         at: now,
@@ -65,6 +65,7 @@ fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp, preview_by
         due,
         deadline,
         app: properties.app_id().as_ref().map(|app| app.as_str().to_owned()),
+        order_key,
         transient: is_transient(properties),
         preview: Preview::of(
             &delivery.data,

@@ -179,6 +179,7 @@ fn history(number: u64, at: Timestamp, finished: bool) -> Vec<Event> {
         due: None,
         deadline: None,
         app: None,
+        order_key: None,
         transient: false,
         preview: None,
     });

@@ -9,6 +9,7 @@ import { lasting } from "./time.js";
 const SHAPES = {
   delayed: "schedules",
   paused: "pause",
+  in_turn: "queues",
   ahead: "queues",
   no_consumer: "warning",
   no_worker_for_kind: "warning",

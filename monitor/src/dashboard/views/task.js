@@ -207,6 +207,7 @@ const about = task =>
       ["Priority", String(task.priority)],
       ["Submitted", task.submitted ? when(task.submitted) : h("span", { class: "soft" }, "nobody said when")],
       ["Submitted by", task.app],
+      ["In order of", task.order_key],
       ["Not before", task.due && when(task.due)],
       ["Starts no later than", task.deadline && when(task.deadline)],
       ["Payload", task.size !== null ? bytes(task.size) : NOTHING],
