@@ -191,7 +191,23 @@ impl Stage {
         self.ready(Duration::from_mins(1)).await;
         self.rest().await;
         let broker = Broker::at(self.stand.amqp()).await;
-        self.books.balance(&self.pool, &broker, &self.monitors[0]).await
+        let balance = self.books.balance(&self.pool, &broker, &self.monitors[0]).await;
+        if !balance.missing.is_empty() {
+            self.tell_of_the_lost(&balance.missing).await;
+        }
+        balance
+    }
+
+    // A loss that comes once in a thousand runs must be understood from the one in which it came.
+    async fn tell_of_the_lost(&mut self, lost: &[String]) {
+        for task in lost.iter().take(5) {
+            let known = self.monitors[0].get(&format!("/api/tasks/{task}")).await;
+            eprintln!("lost: {}", known.map_or_else(|error| format!("{task}: {error}"), |known| known.to_string()));
+        }
+        let columns = ["name", "messages_ready", "messages_unacknowledged"];
+        let list = [&["list_queues", "--quiet", "--no-table-headers"][..], &columns].concat();
+        eprintln!("in the broker:\n{}", self.stand.control(&list).await);
+        eprintln!("kept in {}", self.keep().display());
     }
 
     /// The peaks of the resident sizes so far, in KiB: of the workers, and of the monitors.
