@@ -16,8 +16,12 @@ fn client(program: &str, script: &str) -> Command {
     command
 }
 
-fn enqueue(mut command: Command, pool: &Pool, arguments: &[&str]) {
-    command.arg("--exchange").arg(pool.names().tasks()).args(arguments);
+fn enqueue(command: Command, pool: &Pool, arguments: &[&str]) {
+    enqueue_through(command, &pool.names().tasks(), arguments);
+}
+
+fn enqueue_through(mut command: Command, exchange: &str, arguments: &[&str]) {
+    command.arg("--exchange").arg(exchange).args(arguments);
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -64,6 +68,24 @@ async fn honours_priorities(client: impl Fn(&Pool) -> Command) {
 #[tokio::test]
 async fn python_with_pika() {
     honours_priorities(|_| client(&servers::python(), "python/enqueue.py")).await;
+}
+
+#[tokio::test]
+async fn python_keeps_the_order_of_a_key() {
+    let pool = Pool::new();
+    let (_worker, monitor) = (pool.worker("slots = 4").await, pool.monitor().await);
+    let arguments =
+        ["--kind", "sleep", "--payload", r#"{"ms":20}"#, "--id", "t", "--count", "10", "--header", "order_key=42"];
+    enqueue_through(client(&servers::python(), "python/enqueue.py"), &pool.names().ordered(), &arguments);
+    let mut over = 0;
+    for n in 0..10 {
+        let task = monitor.task(&format!("t-{n}"), TaskState::Succeeded).await;
+        assert_eq!(task["order_key"], "42");
+        let (start, end) =
+            (timeline::millis(&task["attempts"][0]["start"]), timeline::millis(&task["attempts"][0]["end"]));
+        assert!(over <= start, "t-{n} began {} ms before the end of the one ahead", over - start);
+        over = end;
+    }
 }
 
 #[tokio::test]
