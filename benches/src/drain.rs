@@ -73,9 +73,11 @@ pub async fn watched(ground: &Ground, stand: &Stand, count: usize) -> anyhow::Re
             largest.set(largest.get().max(overview["lag_seconds"].as_f64().unwrap_or(0.0)));
         }
     };
-    let Worked { mut drain, end, of } = work_off(ground, stand, count, look).await?;
+    // A worker that is gone before its last outcomes are in the log leaves tasks that nobody takes.
+    let Worked { mut drain, end, of, worker } = work_off(ground, stand, count, look).await?;
     shown(&monitor, TaskState::Succeeded, count).await?;
     let complete_after = end.elapsed().as_secs_f64();
+    drop(worker);
     let after = busy();
     drain.monitor = Some(Watched {
         monitor_seconds: for_a_hundred_thousand(after.0.saturating_sub(before.0), of),
@@ -113,6 +115,7 @@ struct Worked {
     drain: Drain,
     end: Instant,
     of: usize,
+    worker: Service,
 }
 
 async fn work_off(ground: &Ground, stand: &Stand, count: usize, look: impl AsyncFn()) -> anyhow::Result<Worked> {
@@ -132,7 +135,7 @@ async fn work_off(ground: &Ground, stand: &Stand, count: usize, look: impl Async
         broker_before.zip(broker_after).map(|(before, after)| for_a_hundred_thousand(after.saturating_sub(before), of));
     let worker_pace = Pace::of(of, end - begun, worker_after.saturating_sub(worker_before));
     let worker_peak_mib = mebibytes(worker.process.peak());
-    Ok(Worked { drain: Drain { worker: worker_pace, monitor: None, broker_seconds, worker_peak_mib }, end, of })
+    Ok(Worked { drain: Drain { worker: worker_pace, monitor: None, broker_seconds, worker_peak_mib }, end, of, worker })
 }
 
 async fn shown(monitor: &Service, state: TaskState, count: usize) -> anyhow::Result<()> {
