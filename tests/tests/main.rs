@@ -12,6 +12,7 @@ mod closed;
 mod cluster;
 mod command_line;
 mod commands;
+mod confirms;
 mod dashboard;
 mod dead_letters;
 mod delay;

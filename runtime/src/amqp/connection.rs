@@ -22,7 +22,7 @@ use super::{
     Config,
     node::{Node, Turns},
     session::chain,
-    wire,
+    wire::{self, Returns},
 };
 use crate::clock;
 
@@ -164,8 +164,8 @@ impl Connector {
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
         let connecting = timeout(patience, wire::connect(uri, properties, tls)).await;
         let connection = connecting.map_err(|_| Error::ConnectTimeout { node: node.to_string(), patience })?;
-        let connection = connection.map_err(Error::broker(format!("connect to the broker at {node}")))?;
-        Ok(Link::new(connection, node.clone(), turn))
+        let (connection, returns) = connection.map_err(Error::broker(format!("connect to the broker at {node}")))?;
+        Ok(Link::new(connection, returns, node.clone(), turn))
     }
 
     /// Asks whether anybody answers at the address of the node whose turn it is. Whatever is said counts, a refusal as
@@ -191,14 +191,15 @@ impl Connector {
 #[derive(Debug, Clone)]
 pub struct Link {
     connection: Arc<Connection>,
+    returns: Returns,
     node: Node,
     turn: usize,
     blocked: Arc<watch::Sender<bool>>,
 }
 
 impl Link {
-    fn new(connection: Connection, node: Node, turn: usize) -> Self {
-        Self { connection: Arc::new(connection), node, turn, blocked: Arc::new(watch::Sender::new(false)) }
+    fn new(connection: Connection, returns: Returns, node: Node, turn: usize) -> Self {
+        Self { connection: Arc::new(connection), returns, node, turn, blocked: Arc::new(watch::Sender::new(false)) }
     }
 
     /// The node that it goes to.
@@ -225,6 +226,11 @@ impl Link {
     /// Opens a plain channel.
     pub async fn channel(&self) -> Result<Channel, Error> {
         self.connection.create_channel().await.map_err(Error::broker("open a channel"))
+    }
+
+    /// What the broker gives back of what is published here.
+    pub(super) fn returns(&self) -> Returns {
+        self.returns.clone()
     }
 
     /// Whether the broker has blocked this connection, because it is short of memory or disk.

@@ -5,12 +5,14 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use futures::FutureExt;
-use lapin::{Channel, Confirmation, options::BasicPublishOptions};
+use lapin::{Channel, Confirmation, PublisherConfirm, options::BasicPublishOptions};
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::Instant,
@@ -21,6 +23,7 @@ use super::{
     Connector, Error, Outgoing,
     connection::Link,
     session::{self, Sessions},
+    wire::Returns,
 };
 use crate::readiness::Latch;
 
@@ -87,13 +90,31 @@ pub struct Publisher {
 struct Line {
     channel: Channel,
     blocked: watch::Receiver<bool>,
+    returns: Returns,
+    // Held while a message gets its number and its place among the frames.
+    order: Arc<Mutex<()>>,
     // Since when a queue has refused everything that came by this channel.
     refused: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Line {
-    fn new(channel: Channel, blocked: watch::Receiver<bool>) -> Self {
-        Self { channel, blocked, refused: Arc::default() }
+    fn new(channel: Channel, link: &Link) -> Self {
+        let (blocked, returns) = (link.blocked(), link.returns());
+        Self { channel, blocked, returns, order: Arc::default(), refused: Arc::default() }
+    }
+
+    // The client library numbers a message, and then, not in one step, puts its frames behind those of others. Two threads at
+    // once could do the one in this order and the other in that: each would be told what became of the other's message.
+    async fn send(&self, message: &Outgoing) -> Result<PublisherConfirm, lapin::Error> {
+        // With `mandatory` the broker returns what no queue took (RabbitMQ documentation, "Publishers").
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, key, properties) = (message.exchange.clone(), message.key.clone(), message.properties.clone());
+        let mut sending = pin!(self.channel.basic_publish(exchange, key, options, &message.body, properties));
+        poll_fn(|context| {
+            let _in_order = self.order.lock().expect("nobody panics while a message is handed over");
+            sending.as_mut().poll(context)
+        })
+        .await
     }
 
     fn took(&self, queue: &str) {
@@ -144,7 +165,7 @@ impl Publisher {
             let found = current.wait_for(Option::is_some).await.map_err(|_| PublishError::Disconnected)?.clone();
             let found: &mut Line = line.insert(found.expect("waited for it"));
             found.blocked.wait_for(|blocked| !blocked).await.map_err(|_| PublishError::Disconnected)?;
-            self.send(&found.channel, message).await
+            self.told(found, message).await
         };
         let result = tokio::time::timeout(self.timeout, attempt).await;
         let Some(line) = line else { return result.unwrap_or(Err(PublishError::Disconnected)) };
@@ -185,19 +206,18 @@ impl Publisher {
         }
     }
 
-    async fn send(&self, channel: &Channel, message: &Outgoing) -> Result<(), PublishError> {
+    async fn told(&self, line: &Line, message: &Outgoing) -> Result<(), PublishError> {
         let key = || message.key.to_string();
-        // With `mandatory` the broker returns what no queue took (RabbitMQ documentation, "Publishers").
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let (exchange, routing) = (message.exchange.clone(), message.key.clone());
-        let published = channel.basic_publish(exchange, routing, options, &message.body, message.properties.clone());
-        let confirmation = match published.await {
+        let confirmation = match line.send(message).await {
             Ok(confirm) => confirm.await,
             Err(error) => Err(error),
         };
         match confirmation {
-            Ok(Confirmation::Ack(None)) => Ok(()),
-            Ok(Confirmation::Ack(Some(_))) => Err(PublishError::Returned { key: key() }),
+            // The message that comes with it may be another's, and ours may have come with another's.
+            Ok(Confirmation::Ack(_)) if line.returns.take(&message.key, &message.properties) => {
+                Err(PublishError::Returned { key: key() })
+            }
+            Ok(Confirmation::Ack(_)) => Ok(()),
             Ok(Confirmation::Nack(_)) => Err(PublishError::Nacked { key: key() }),
             Ok(Confirmation::NotRequested) => unreachable!("confirms were asked for when the channel was opened"),
             Err(error) => {
@@ -226,14 +246,14 @@ impl PublisherLoop {
         // What broke the last channel says nothing of this one.
         let _: Option<()> = self.broken.notified().now_or_never();
         let mut blocked = link.blocked();
-        self.current.send_replace(Some(Line::new(channel, blocked.clone())));
+        self.current.send_replace(Some(Line::new(channel, link)));
         // What is on its way by the last channel keeps that until it is told.
         let renewing = async {
             loop {
                 self.stale.notified().await;
                 tracing::debug!("publishing on a new channel");
                 match link.publishing_channel().await {
-                    Ok(channel) => drop(self.current.send_replace(Some(Line::new(channel, link.blocked())))),
+                    Ok(channel) => drop(self.current.send_replace(Some(Line::new(channel, link)))),
                     Err(error) => return error,
                 }
             }

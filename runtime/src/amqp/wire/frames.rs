@@ -3,7 +3,10 @@
 //! Whole frames are mended where they lie and the others pass in any pieces, so bytes are copied only for a frame that one
 //! reading did not bring to its end. After something that is no frame nothing is followed any more: everything passes.
 
-use super::faults::{self, AROUND, HEAD};
+use super::{
+    faults::{self, AROUND, HEAD},
+    returns::Notice,
+};
 
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
@@ -27,6 +30,7 @@ enum Place {
 pub(super) struct Frames {
     place: Place,
     buffer: Vec<u8>,
+    notice: Notice,
 }
 
 /// What the beginning of a frame says.
@@ -40,8 +44,8 @@ enum Kind {
 }
 
 impl Frames {
-    pub(super) fn new() -> Self {
-        Self { place: Place::Passing(0), buffer: Vec::new() }
+    pub(super) fn new(notice: Notice) -> Self {
+        Self { place: Place::Passing(0), buffer: Vec::new(), notice }
     }
 
     /// The room that the next bytes of the stream go to, where a frame is held. Whoever fills it says so.
@@ -73,6 +77,7 @@ impl Frames {
             }
             Kind::Mended(_) => {
                 faults::mend(&mut self.buffer);
+                self.notice.of(&self.buffer);
                 Place::Releasing { from: 0, then: 0 }
             }
             Kind::Passed(size) => Place::Releasing { from: 0, then: size.saturating_sub(self.buffer.len()) },
@@ -112,6 +117,7 @@ impl Frames {
                 Kind::Passed(size) => *passing = size,
                 Kind::Mended(size) if size <= rest.len() => {
                     faults::mend(&mut rest[..size]);
+                    self.notice.of(&rest[..size]);
                     at += size;
                 }
                 Kind::Mended(size) => {

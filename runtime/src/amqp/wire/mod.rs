@@ -8,9 +8,11 @@
 
 mod faults;
 mod frames;
+mod returns;
 mod runtime;
 #[cfg(test)]
 mod samples;
 mod stream;
 
+pub use returns::Returns;
 pub use runtime::connect;

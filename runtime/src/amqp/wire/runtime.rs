@@ -25,11 +25,11 @@ use lapin::{
     uri::AMQPUri,
 };
 
-use super::stream::Mended;
+use super::{returns::Returns, stream::Mended};
 
 type TcpStream = <Tokio as Reactor>::TcpStream;
 
-/// Connects as [`Connection::connect_uri_with_config`] does, in tokio's present runtime.
+/// Connects as [`Connection::connect_uri_with_config`] does, in tokio's present runtime. What the broker gives back is noted.
 ///
 /// # Panics
 ///
@@ -38,15 +38,17 @@ pub async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
     tls: OwnedTLSConfig,
-) -> Result<Connection, lapin::Error> {
+) -> Result<(Connection, Returns), lapin::Error> {
     let tokio = TokioRuntime::tokio_current();
-    let kit = Kit(Tokio::current());
+    let returns = Returns::default();
+    let kit = Kit { tokio: Tokio::current(), returns: returns.clone() };
+    let noted = returns.clone();
     let connect = async move |uri: AMQPUri, _: Runtime<Kit>| {
         let connected = AMQPUriTcpExt::connect_with_config_async(&uri, tls.as_ref(), &tokio).await;
         let stream = connected.map_err(|error| failure(error, &tokio))?;
-        Ok(AsyncTcpStream::Plain(Mended::new(stream)))
+        Ok(AsyncTcpStream::Plain(Mended::new(stream, noted.clone())))
     };
-    Connection::connector(uri, Runtime::new(kit), connect, properties).await
+    Ok((Connection::connector(uri, Runtime::new(kit), connect, properties).await?, returns))
 }
 
 // As lapin tells them apart itself.
@@ -59,7 +61,10 @@ fn failure(error: io::Error, runtime: &TokioRuntime) -> lapin::Error {
 
 /// tokio's runtime, with our streams.
 #[derive(Debug, Clone)]
-struct Kit(Tokio);
+struct Kit {
+    tokio: Tokio,
+    returns: Returns,
+}
 
 impl RuntimeKit for Kit {}
 
@@ -67,15 +72,15 @@ impl Executor for Kit {
     type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
 
     fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
-        self.0.block_on(future)
+        self.tokio.block_on(future)
     }
 
     fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<Self::Task<T>> {
-        self.0.spawn(future)
+        self.tokio.spawn(future)
     }
 
     fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
-        self.0.spawn_blocking(work)
+        self.tokio.spawn_blocking(work)
     }
 }
 
@@ -92,18 +97,19 @@ impl Reactor for Kit {
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {
-        self.0.sleep(duration)
+        self.tokio.sleep(duration)
     }
 
     fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
-        self.0.interval(duration)
+        self.tokio.interval(duration)
     }
 
     fn tcp_connect_addr(
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        let connecting = self.0.tcp_connect_addr(address);
-        async { Ok(Mended::new(AsyncTcpStream::Plain(connecting.await?))) }
+        let connecting = self.tokio.tcp_connect_addr(address);
+        let returns = self.returns.clone();
+        async { Ok(Mended::new(AsyncTcpStream::Plain(connecting.await?), returns)) }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use futures::io::{AsyncRead, AsyncWrite};
 
-use super::frames::Frames;
+use super::{
+    frames::Frames,
+    returns::{Notice, Returns},
+};
 
 /// Reads from another stream and mends what it reads; writes as it is told.
 #[derive(Debug)]
@@ -18,9 +21,9 @@ pub(super) struct Mended<S> {
 }
 
 impl<S> Mended<S> {
-    /// Where nothing has been read yet.
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner, frames: Frames::new() }
+    /// Where nothing has been read yet. What the broker gives back is noted.
+    pub(super) fn new(inner: S, returns: Returns) -> Self {
+        Self { inner, frames: Frames::new(Notice::new(returns)) }
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
         }
         pieces.push_back(stream[from..].to_vec());
         pieces.retain(|piece| !piece.is_empty());
-        let mut mended = Mended::new(Pieces { pieces, ready: true });
+        let mut mended = Mended::new(Pieces { pieces, ready: true }, Returns::default());
         let (mut all, mut buffer, mut readings) = (Vec::new(), vec![0; room], 0);
         loop {
             match Pin::new(&mut mended).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
