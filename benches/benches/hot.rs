@@ -80,6 +80,9 @@ fn events(criterion: &mut Criterion) {
     }
     criterion.bench_function("where a task stands", |b| b.iter(|| (record.state(), record.since(), record.limit())));
     criterion.bench_function("encode a record", |b| b.iter(|| serde_json::to_vec(black_box(&record))));
+    let stored = serde_json::to_vec(&record).expect("records are JSON");
+    let decode = |stored: &[u8]| serde_json::from_slice::<TaskRecord>(stored);
+    criterion.bench_function("decode a record", |b| b.iter(|| decode(black_box(&stored))));
 }
 
 fn messages(criterion: &mut Criterion) {

@@ -4,6 +4,7 @@
 //! do not know, so that neighbouring versions of Warren share one log.
 
 mod batch;
+mod usual;
 
 use serde::{Deserialize, Serialize};
 

@@ -16,9 +16,10 @@ pub const LARGEST: usize = 16 << 10;
 
 /// The first bytes of a payload.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
 pub struct Preview {
     /// What the payload says it is (property `content_type`).
-    #[serde(rename = "ct", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ct", skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// The bytes.
     #[serde(flatten)]
@@ -26,7 +27,7 @@ pub struct Preview {
 }
 
 /// Bytes that may be text.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Content {
     /// Text.
     #[serde(rename = "txt")]
@@ -34,6 +35,23 @@ pub enum Content {
     /// Anything else, in base64.
     #[serde(rename = "bin")]
     Binary(String),
+}
+
+// What is flattened goes through an intermediate form of serde's when it is read; each task's event has a preview.
+#[derive(Deserialize)]
+struct Fields {
+    ct: Option<String>,
+    txt: Option<String>,
+    bin: Option<String>,
+}
+
+impl TryFrom<Fields> for Preview {
+    type Error = &'static str;
+
+    fn try_from(Fields { ct, txt, bin }: Fields) -> Result<Self, &'static str> {
+        let content = txt.map(Content::Text).or(bin.map(Content::Binary)).ok_or("expected `txt` or `bin`")?;
+        Ok(Self { content_type: ct, content })
+    }
 }
 
 impl Preview {

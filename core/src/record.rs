@@ -108,21 +108,22 @@ pub struct AttemptRecord {
 
 /// What is known of one run of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "RunFields")]
 pub struct RunRecord {
     /// Which one.
     #[serde(flatten, with = "StoredRun")]
     pub run: Run,
     /// While it runs: when it will be ended if it has not ended by itself. `None` if its start was not seen.
-    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
     pub limit: Option<Timestamp>,
     /// How far it was, and when it said so.
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
     pub progress: Option<(Timestamp, Value)>,
     /// When the worker gave it back unfinished.
-    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "g", skip_serializing_if = "Option::is_none")]
     pub returned: Option<Timestamp>,
     /// How it ended.
-    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
 }
 
@@ -141,13 +142,30 @@ pub struct End {
 }
 
 // A run by its stored names.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(remote = "Run")]
 struct StoredRun {
     #[serde(rename = "s")]
     started: Timestamp,
     #[serde(rename = "w")]
     worker: WorkerId,
+}
+
+// What is flattened goes through an intermediate form of serde's when it is read; each task's record has a run.
+#[derive(Deserialize)]
+struct RunFields {
+    s: Timestamp,
+    w: WorkerId,
+    l: Option<Timestamp>,
+    p: Option<(Timestamp, Value)>,
+    g: Option<Timestamp>,
+    e: Option<End>,
+}
+
+impl From<RunFields> for RunRecord {
+    fn from(RunFields { s, w, l, p, g, e }: RunFields) -> Self {
+        Self { run: Run { started: s, worker: w }, limit: l, progress: p, returned: g, end: e }
+    }
 }
 
 fn plain_success() -> Outcome {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Event;
+use super::{Event, usual};
 
 /// The version that this code writes.
 pub const VERSION: u32 = 1;
@@ -24,7 +24,7 @@ pub struct Batch {
 impl Batch {
     /// From the body of a message.
     pub fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
+        usual::read(body).map_or_else(|| serde_json::from_slice(body), Ok)
     }
 }
 
