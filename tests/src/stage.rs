@@ -205,8 +205,8 @@ impl Stage {
             eprintln!("lost: {}", known.map_or_else(|error| format!("{task}: {error}"), |known| known.to_string()));
         }
         let columns = ["name", "messages_ready", "messages_unacknowledged"];
-        let list = [&["list_queues", "--quiet", "--no-table-headers"][..], &columns].concat();
-        eprintln!("in the broker:\n{}", self.stand.control(&list).await);
+        let arguments = [&["list_queues", "--quiet", "--no-table-headers"][..], &columns].concat();
+        eprintln!("in the broker:\n{}", self.stand.control(&arguments).await);
         eprintln!("kept in {}", self.keep().display());
     }
 
