@@ -8,6 +8,7 @@ pub mod browser;
 pub mod cluster;
 pub mod fault;
 pub mod flat;
+pub mod graph;
 pub mod history;
 pub mod http;
 pub mod ledger;

@@ -64,17 +64,20 @@ impl Mill {
 
     /// The place of the gateway that runs the workflows, once there is one.
     pub async fn leader(&self) -> usize {
-        until("a gateway leads", PATIENCE, async || {
-            for (place, gateway) in self.gateways.iter().enumerate() {
-                let request = self.client.get(format!("{}/metrics", gateway.url)).timeout(Duration::from_secs(2));
-                let Ok(answer) = request.send().await else { continue };
-                if answer.text().await.unwrap_or_default().contains("warren_workflow_leader 1") {
-                    return Ok(place);
-                }
+        until("a gateway leads", PATIENCE, async || self.leaders().await.first().copied().ok_or("nobody leads")).await
+    }
+
+    /// The places of the gateways that say at present that they run the workflows.
+    pub async fn leaders(&self) -> Vec<usize> {
+        let mut leaders = Vec::new();
+        for (place, gateway) in self.gateways.iter().enumerate() {
+            let request = self.client.get(format!("{}/metrics", gateway.url)).timeout(Duration::from_secs(2));
+            let Ok(answer) = request.send().await else { continue };
+            if answer.text().await.unwrap_or_default().contains("warren_workflow_leader 1") {
+                leaders.push(place);
             }
-            Err("nobody leads")
-        })
-        .await
+        }
+        leaders
     }
 
     /// Sends a request about workflows to the first gateway.
@@ -121,6 +124,22 @@ impl Mill {
     /// A workflow, once it is over in this state.
     pub async fn ends(&self, id: &str, state: &str) -> Value {
         self.stands(id, PATIENCE, |view| view["state"] == state && view["ended"].is_string()).await
+    }
+
+    /// Waits until each of these is over.
+    pub async fn rest(&self, ids: &[&str], patience: Duration) {
+        let mut open = ids.to_vec();
+        until("every workflow is over", patience, async || {
+            while let Some(id) = open.last() {
+                let (status, view) = self.ask(reqwest::Method::GET, &format!("/{id}"), None).await;
+                if status != 200 || view["ended"].is_null() {
+                    return Err((open.len(), short(&view)));
+                }
+                open.pop();
+            }
+            Ok(())
+        })
+        .await;
     }
 
     /// What a step gave back.
