@@ -143,7 +143,8 @@ fn first(list: &[String]) -> &[String] {
     &list[..list.len().min(10)]
 }
 
-fn duplicates(executions: &Executions) -> Vec<Duplicate> {
+/// What was executed more than once.
+pub fn duplicates(executions: &Executions) -> Vec<Duplicate> {
     let mut duplicates = Vec::new();
     for (task, attempts) in executions {
         for (attempt, list) in attempts {

@@ -45,4 +45,5 @@ mod terminal;
 mod worker_faults;
 mod workers_under_load;
 mod workflow_faults;
+mod workflow_outages;
 mod workflows;

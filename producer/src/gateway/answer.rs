@@ -87,9 +87,10 @@ impl From<workflow::Error> for Refusal {
             workflow::Error::Yaml(_) => StatusCode::BAD_REQUEST,
             workflow::Error::Unknown(_) | workflow::Error::Nothing { .. } => StatusCode::NOT_FOUND,
             workflow::Error::Exists(_) | workflow::Error::Over { .. } => StatusCode::CONFLICT,
-            workflow::Error::Redis(_) | workflow::Error::Log | workflow::Error::Broker(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            workflow::Error::Redis(_)
+            | workflow::Error::Forgotten
+            | workflow::Error::Log
+            | workflow::Error::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
             workflow::Error::Unreadable { .. } | workflow::Error::NotAStream(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         debug!(error = chain(&error), "a workflow was not handed in, read or steered");

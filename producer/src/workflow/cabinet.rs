@@ -67,16 +67,30 @@ impl Cabinet {
         heads.map(|(id, head)| read(&id, &head).map(|head| (id, head))).collect()
     }
 
+    /// How far the event log has been read into what is stored; `None` where nothing is stored.
+    pub async fn offset(&self) -> Result<Option<u64>, Error> {
+        Ok(self.store.shared().hget(self.store.keys().workflows_cursor(), "offset").await?)
+    }
+
     /// The results of the tasks of some steps: `None` where a task has succeeded without one, and where it has not.
-    pub async fn results(&self, id: &WorkflowId, fields: &[String]) -> Result<Vec<Option<Output>>, Error> {
+    ///
+    /// That is known from what was stored at the offset `as_of` of the log. What is stored must have come as far, or a
+    /// result that a flush of Redis took away would be taken for none.
+    pub async fn results(&self, id: &WorkflowId, fields: &[String], as_of: u64) -> Result<Vec<Option<Output>>, Error> {
         if fields.is_empty() {
             return Ok(Vec::new());
         }
-        let key = self.store.keys().workflow_results(id);
+        let (results_of, cursor) = (self.store.keys().workflow_results(id), self.store.keys().workflows_cursor());
         let mut results = Vec::with_capacity(fields.len());
         // In steps, so that no answer becomes too long for one.
         for some in fields.chunks(256) {
-            let texts: Vec<Option<Vec<u8>>> = self.store.shared().hmget(&key, some).await?;
+            let mut asking = redis::pipe();
+            asking.atomic().hget(&cursor, "offset").cmd("HMGET").arg(&results_of).arg(some);
+            let (offset, texts): (Option<u64>, Vec<Option<Vec<u8>>>) =
+                asking.query_async(&mut self.store.shared()).await?;
+            if offset.is_none_or(|offset| offset < as_of) {
+                return Err(Error::Forgotten);
+            }
             for text in texts {
                 let unreadable =
                     |error: serde_json::Error| Error::Unreadable { workflow: id.clone(), why: error.to_string() };

@@ -34,7 +34,7 @@ pub async fn tell(workflow: &WorkflowId, kept: &Kept, means: Means<'_>) -> Resul
         let is_split = matches!(kept.graph.node(place).job, Job::Split { .. });
         let outcome = match kept.flow.status(place) {
             Status::Ended { conclusion: Conclusion::Succeeded, .. } if is_split => {
-                let found = Inputs::new(means.cabinet).found(workflow, kept, place).await?;
+                let found = Inputs::new(means.cabinet, means.as_of).found(workflow, kept, place).await?;
                 Some(match &*found {
                     Found::Result(value) => Outcome::success(Some(Output::Json(value.clone()))),
                     Found::TooLong(_) | Found::Failed(_) => Outcome::success(None),

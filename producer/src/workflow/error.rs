@@ -37,6 +37,9 @@ pub enum Error {
     /// Redis does not answer, or refuses.
     #[error("workflows are kept in Redis, which does not answer")]
     Redis(#[from] redis::Error),
+    /// What was stored is gone, and is not all there again.
+    #[error("Redis has lost what was stored of workflows: it is read from the event log again")]
+    Forgotten,
     /// The event log does not take it.
     #[error("the event log does not take the workflow: the broker is away")]
     Log,

@@ -203,23 +203,25 @@ impl Follower {
                 }
             }
             if reading.is_live && !reading.errands.are_done() && Instant::now() >= reading.rests_until {
-                next = self.errands(&mut reading).await;
+                next = self.errands(&mut reading).await?;
             }
         }
     }
 
     // Does what is to be done, and says when to come again.
-    async fn errands(&self, reading: &mut Reading) -> Instant {
-        let means = Means { cabinet: &self.cabinet, producer: &self.producer, measured: &self.measured };
+    async fn errands(&self, reading: &mut Reading) -> Result<Instant, Interruption> {
+        let as_of = reading.stored.as_ref().map_or(0, |cursor| cursor.offset);
+        let means = Means { cabinet: &self.cabinet, producer: &self.producer, measured: &self.measured, as_of };
         match reading.errands.run(&mut reading.book, means).await {
             Ok(()) => {
                 self.trouble.set(None);
-                if reading.errands.are_done() { Instant::now() + TICK } else { Instant::now() }
+                Ok(if reading.errands.are_done() { Instant::now() + TICK } else { Instant::now() })
             }
+            Err(Error::Forgotten) => Err(Interruption::Overtaken),
             Err(error) => {
                 self.say(&error);
                 reading.rests_until = Instant::now() + AGAIN;
-                reading.rests_until
+                Ok(reading.rests_until)
             }
         }
     }

@@ -59,14 +59,16 @@ pub enum Made {
 #[derive(Debug)]
 pub struct Inputs<'a> {
     cabinet: &'a Cabinet,
+    // How far the log was read into what is known of the workflows.
+    as_of: u64,
     found: HashMap<(WorkflowId, Place), Arc<Found>>,
     lists: HashMap<(WorkflowId, Place), Arc<Vec<Box<RawValue>>>>,
 }
 
 impl<'a> Inputs<'a> {
-    /// With nothing remembered.
-    pub fn new(cabinet: &'a Cabinet) -> Self {
-        Self { cabinet, found: HashMap::new(), lists: HashMap::new() }
+    /// With nothing remembered, for workflows as they are known at this offset of the log.
+    pub fn new(cabinet: &'a Cabinet, as_of: u64) -> Self {
+        Self { cabinet, as_of, found: HashMap::new(), lists: HashMap::new() }
     }
 
     /// What is handed in for a part; `None` where the workflow has no such step.
@@ -228,12 +230,12 @@ impl<'a> Inputs<'a> {
         }
         match node.job {
             Job::Task(_) | Job::Awaited(_) => {
-                let result = self.cabinet.results(workflow, &[field(place, None)]).await?;
+                let result = self.cabinet.results(workflow, &[field(place, None)], self.as_of).await?;
                 Ok(found(result.into_iter().next().flatten()))
             }
             Job::Split { .. } => {
                 let fields: Vec<_> = (0..status.parts().len()).map(|chunk| format!("{}:{chunk}", place.0)).collect();
-                let results = self.cabinet.results(workflow, &fields).await?;
+                let results = self.cabinet.results(workflow, &fields, self.as_of).await?;
                 let results = results.into_iter().map(|result| match found(result) {
                     Found::Result(value) => value,
                     Found::TooLong(_) | Found::Failed(_) => Value::Null,

@@ -86,10 +86,11 @@ impl Workflows {
 
     /// What a step of one gave back; where it was split, the results of its chunks as one.
     pub async fn result(&self, id: &WorkflowId, step: &str) -> Result<Value, Error> {
+        let as_of = self.cabinet.offset().await?.unwrap_or_default();
         let kept = self.cabinet.workflow(id).await?.ok_or_else(|| Error::Unknown(id.clone()))?;
         let nothing = |what: String| Error::Nothing { workflow: id.clone(), what };
         let place = kept.graph.place(step).ok_or_else(|| nothing(format!("step {step}")))?;
-        let mut inputs = Inputs::new(&self.cabinet);
+        let mut inputs = Inputs::new(&self.cabinet, as_of);
         match &*inputs.found(id, &kept, place).await? {
             Found::Result(value) => Ok(value.clone()),
             Found::TooLong(bytes) => {

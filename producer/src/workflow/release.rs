@@ -41,6 +41,8 @@ pub struct Means<'a> {
     pub cabinet: &'a Cabinet,
     pub producer: &'a Producer,
     pub measured: &'a Measured,
+    /// How far the log was read into the book.
+    pub as_of: u64,
 }
 
 impl Errands {
@@ -88,7 +90,7 @@ impl Errands {
 
     async fn hand_in(&mut self, book: &mut Book, means: Means<'_>) -> Result<(), Error> {
         let number = self.due.len().min(AT_ONCE);
-        let mut inputs = Inputs::new(means.cabinet);
+        let mut inputs = Inputs::new(means.cabinet, means.as_of);
         let (mut tasks, mut composed, mut letters) =
             (Vec::with_capacity(number), Vec::with_capacity(number), Vec::new());
         for id in self.due.iter().take(number) {
