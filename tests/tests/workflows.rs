@@ -210,9 +210,16 @@ async fn any_client_makes_tasks_wait_for_each_other_by_headers() {
     let stopped = monitor.task("stopped", TaskState::Dead).await;
     assert_eq!(stopped["error"], "task broken, which it was after, did not succeed: as was asked for", "{stopped}");
 
-    publish("wrong", json!({}), &[("after", json!("a b"))]).await;
-    let wrong = monitor.task("wrong", TaskState::Dead).await;
-    assert!(wrong["error"].as_str().is_some_and(|error| error.starts_with("after: ")), "{wrong}");
+    let ten_thousand_and_one = json!(vec![0; 10_001]);
+    for (id, payload, note, error) in [
+        ("wrong", json!({}), ("after", json!("a b")), "after: "),
+        ("no-list", json!({}), ("chunk_size", json!(2)), "payload: expected a list"),
+        ("too-many", ten_thousand_and_one, ("chunk_size", json!(1)), "payload: expected at most 10000 chunks"),
+    ] {
+        publish(id, payload, &[note]).await;
+        let dead = monitor.task(id, TaskState::Dead).await;
+        assert!(dead["error"].as_str().is_some_and(|told| told.starts_with(error)), "{dead}");
+    }
 }
 
 #[tokio::test]

@@ -107,6 +107,10 @@ impl Assignments {
             let error = format!("type: expected a kind, and queue {queue} has no default kind");
             return Err(refusal(task.id, None, task.attempt, Reason::Invalid, error));
         };
+        if let Some(Err(detail)) = task.cut.map(|cut| cut.measure(&delivery.data)) {
+            let error = format!("payload: {detail}, for it is to be cut into chunks");
+            return Err(refusal(task.id, Some(kind), task.attempt, Reason::Invalid, error));
+        }
         let Some(assignment) = self.kinds.get(&kind) else {
             let error = format!("no handler for kind {kind} in the worker that took it");
             return Err(refusal(task.id, Some(kind), task.attempt, Reason::UnknownKind, error));

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
+
+use super::LARGEST;
 
 /// How a list is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,19 @@ impl Cut {
         match self {
             Self::Size(size) => length.div_ceil(size.max(1)),
             Self::Count(count) => count.max(1).min(length),
+        }
+    }
+
+    /// How long a list in JSON is that can be cut so. Its items are not looked at.
+    ///
+    /// # Errors
+    /// Where it is no list, or would give too many chunks, with what was expected.
+    pub fn measure(self, list: &[u8]) -> Result<u32, String> {
+        let items = std::str::from_utf8(list).ok().and_then(|list| serde_json::from_str::<Vec<IgnoredAny>>(list).ok());
+        let length = u32::try_from(items.ok_or("expected a list")?.len()).unwrap_or(u32::MAX);
+        match self.chunks(length) as usize {
+            chunks if chunks > LARGEST => Err(format!("expected at most {LARGEST} chunks, got {chunks}")),
+            _ => Ok(length),
         }
     }
 }

@@ -224,17 +224,10 @@ impl Building {
     }
 
     fn length(&mut self, items: &str, cut: Cut, field: &str) -> u32 {
-        let Ok(items) = serde_json::from_str::<Vec<serde::de::IgnoredAny>>(items) else {
-            self.refuse(format!("{field}.split.items"), "expected a list");
-            return 0;
-        };
-        let length = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let chunks = cut.chunks(length) as usize;
-        if chunks > LARGEST {
-            let detail = format_args!("expected at most {LARGEST} chunks, got {chunks}");
-            self.refuse(format!("{field}.split"), detail);
-        }
-        length
+        cut.measure(items.as_bytes()).unwrap_or_else(|detail| {
+            self.refuse(format!("{field}.split.items"), detail);
+            0
+        })
     }
 
     fn connect(&mut self, place: Place, step: &Step, path: &str, field: &str) {

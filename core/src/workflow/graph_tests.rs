@@ -59,7 +59,7 @@ fn what_is_too_large_is_refused() {
     let split = Step { work: split, after: std::collections::BTreeMap::new() };
     let steps = [(StepName::parse("a").unwrap(), split)].into();
     let wrong = Graph::new(&Definition { steps }).unwrap_err();
-    assert_eq!(wrong[0].to_string(), "steps.a.split: expected at most 10000 chunks, got 10001");
+    assert_eq!(wrong[0].to_string(), "steps.a.split.items: expected at most 10000 chunks, got 10001");
     let deep = (0..9).fold(r#"{"steps":{"a":{"task":"{}"}}}"#.to_owned(), |inner, _| {
         format!(r#"{{"steps":{{"a":{{"workflow":{inner}}}}}}}"#)
     });

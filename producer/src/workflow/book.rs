@@ -194,14 +194,10 @@ impl Book {
 
     fn steer(&mut self, steered: &WorkflowSteered, changes: &mut Changes) {
         let Some(kept) = self.known.get_mut(&steered.workflow) else { return };
-        if kept.head.order.as_ref() == Some(&steered.order) {
-            return;
-        }
         // Of a task that waits for others the dead letter is replayed.
-        if kept.head.task.is_some() && steered.wished == Steering::Retry {
+        if kept.head.task.is_some() && steered.wished == Steering::Retry || !kept.head.hear(&steered.order) {
             return;
         }
-        kept.head.order = Some(steered.order.clone());
         let effects = match steered.wished {
             Steering::Cancel => kept.flow.cancel(&kept.graph),
             Steering::Retry => kept.flow.retry(&kept.graph),

@@ -26,7 +26,8 @@ pub const STEP: &str = "task";
 // What only says how it is held.
 const NOTES: [&str; 5] = [header::AFTER, header::ON_FAILURE, header::CHUNK_SIZE, header::CHUNKS, header::QUEUE];
 
-/// A message, as text. Headers of other types than text, numbers and flags are not kept, and named in `warren-shed`.
+/// A message, as text. Headers of other types than text, numbers and flags are not kept, and named in `warren-shed`;
+/// nor are fractions that are no number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Letter {
     pub about: About,
@@ -79,7 +80,8 @@ pub fn workflow(task: &TaskId) -> WorkflowId {
     WorkflowId::parse(&id).expect("digits and letters are valid")
 }
 
-/// What is waited for, and then the task; `None` where the payload is to be cut and is no list.
+/// What is waited for, and then the task. An error where the payload is to be cut and is no list, which its worker has
+/// looked at.
 pub fn definition(held: &Held) -> Result<Definition, String> {
     let letter: Letter = serde_json::from_str(&held.message).map_err(|error| error.to_string())?;
     let name = |text: &str| StepName::parse(text).expect("the names of these steps are valid");
@@ -114,6 +116,11 @@ pub fn template(text: &str) -> Option<Letter> {
     serde_json::from_str::<Template>(text).ok().map(|template| template.held)
 }
 
+// What is no number or endless has no form in JSON.
+fn fraction(number: f64) -> Option<Field> {
+    number.is_finite().then_some(Field::Fraction(number))
+}
+
 impl Letter {
     fn of(delivery: &Delivery, about: About) -> Self {
         let from = &delivery.properties;
@@ -146,8 +153,8 @@ impl Letter {
                 AMQPValue::ShortUInt(number) => Some(Field::Integer((*number).into())),
                 AMQPValue::ShortShortInt(number) => Some(Field::Integer((*number).into())),
                 AMQPValue::ShortShortUInt(number) => Some(Field::Integer((*number).into())),
-                AMQPValue::Double(number) => Some(Field::Fraction(*number)),
-                AMQPValue::Float(number) => Some(Field::Fraction(f64::from(*number))),
+                AMQPValue::Double(number) => fraction(*number),
+                AMQPValue::Float(number) => fraction(f64::from(*number)),
                 AMQPValue::Timestamp(_)
                 | AMQPValue::DecimalValue(_)
                 | AMQPValue::FieldArray(_)
