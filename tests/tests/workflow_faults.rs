@@ -18,7 +18,8 @@ use warren_tests::{
     wait::unhurried,
 };
 
-const STRIKES: usize = 6;
+// One for each fifty graphs, but each kind of process twice.
+const FEWEST_STRIKES: usize = 6;
 const PAIRS: u64 = 20;
 const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -39,6 +40,7 @@ async fn random_graphs_run_to_their_end_while_workers_gateways_and_monitors_are_
     let seed = number("WARREN_SEED").unwrap_or_else(|| fastrand::u64(..));
     eprintln!("WARREN_GRAPHS={count} WARREN_SEED={seed}");
     let graphs = Graph::draw(count, seed);
+    let strikes = graphs.len().div_ceil(50).max(FEWEST_STRIKES);
 
     let mut mill = Mill::set(Pool::new(), 2, 2).await;
     let begun = Instant::now();
@@ -55,9 +57,9 @@ async fn random_graphs_run_to_their_end_while_workers_gateways_and_monitors_are_
     }
     let mut killed = BTreeSet::new();
     let wanted: usize = graphs.iter().map(Graph::size).sum();
-    for strike in 1..=STRIKES {
+    for strike in 1..=strikes {
         // Each when some more has run, so that all of it is under way.
-        let enough = wanted * 2 / 3 * strike / (STRIKES + 1);
+        let enough = wanted * 2 / 3 * strike / (strikes + 1);
         until("some more has run", unhurried(PATIENCE), async || {
             let ran = mill.ran().len();
             if ran >= enough { Ok(()) } else { Err((ran, enough)) }
@@ -94,7 +96,7 @@ async fn random_graphs_run_to_their_end_while_workers_gateways_and_monitors_are_
     .await;
     let ran = mill.ran();
     let tasks = ran.len();
-    eprintln!("{count} graphs with {tasks} tasks in {:?}, {STRIKES} processes killed", begun.elapsed());
+    eprintln!("{count} graphs with {tasks} tasks in {:?}, {strikes} processes killed", begun.elapsed());
     check_once(&ran, &killed);
     for pair in 0..PAIRS {
         let (first, second) = (&ran[&format!("first-{pair}")][&1], &ran[&format!("second-{pair}")][&1]);
