@@ -11,6 +11,7 @@ mod headers;
 mod message;
 mod protocol;
 mod request;
+mod workflow;
 mod written;
 
 pub use api::api;
@@ -20,12 +21,13 @@ pub use headers::headers;
 pub use message::message;
 pub use protocol::protocol;
 pub use request::request;
+pub use workflow::workflow;
 
 /// A body: it panics if bytes break a promise.
 pub type Body = fn(&[u8]);
 
 /// All bodies by the names of their targets.
-pub const BODIES: [(&str, Body); 7] = [
+pub const BODIES: [(&str, Body); 8] = [
     ("message", message),
     ("headers", headers),
     ("config", config),
@@ -33,6 +35,7 @@ pub const BODIES: [(&str, Body); 7] = [
     ("events", events),
     ("request", request),
     ("api", api),
+    ("workflow", workflow),
 ];
 
 // The time at which everything is read.

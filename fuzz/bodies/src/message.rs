@@ -14,7 +14,7 @@ use warren_runtime::amqp::{
     message::{Copy, incoming},
 };
 
-use crate::{now, written};
+use crate::{now, workflow, written};
 
 /// A delivery, written as `written` says.
 pub fn message(bytes: &[u8]) {
@@ -36,6 +36,9 @@ pub fn check(delivery: &Delivery) {
         }
     }
     a_climb_is_read_or_refused(delivery);
+    if let Some(task) = read.as_ref().ok().filter(|task| task.is_held()) {
+        workflow::waits(delivery, task);
+    }
     match meaning(delivery, &names(), now(), 16) {
         Meaning::Nothing(why) => assert!(!why.is_empty()),
         Meaning::Fact(event) => comes_back(*event),
@@ -45,7 +48,7 @@ pub fn check(delivery: &Delivery) {
 
 /// Everything that is wrong is named by its field, briefly.
 pub fn names_its_fields(problems: &[Problem]) {
-    const FIELDS: [&str; 21] = [
+    const FIELDS: [&str; 25] = [
         "message_id",
         "type",
         header::TASK,
@@ -67,6 +70,10 @@ pub fn names_its_fields(problems: &[Problem]) {
         header::CRASHED,
         header::CRASHES,
         header::FIRST_FAILURE,
+        header::AFTER,
+        header::ON_FAILURE,
+        header::CHUNK_SIZE,
+        header::CHUNKS,
     ];
     assert!(!problems.is_empty(), "refused without a reason");
     assert!(problems.len() <= FIELDS.len() + 1, "{problems:?}");
@@ -177,7 +184,7 @@ fn table(properties: &BasicProperties) -> FieldTable {
     properties.headers().clone().unwrap_or_default()
 }
 
-fn received(sent: Outgoing) -> Delivery {
+pub(crate) fn received(sent: Outgoing) -> Delivery {
     let mut delivery = Delivery::mock(1, sent.exchange, sent.key, false, sent.body);
     delivery.properties = sent.properties;
     delivery

@@ -38,7 +38,7 @@ pub fn request(bytes: &[u8]) {
     }
 }
 
-fn names_a_field(error: &Error) {
+pub(crate) fn names_a_field(error: &Error) {
     match error {
         Error::Malformed(_) => {}
         Error::Invalid(invalid) => is_brief(invalid),

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
+use warren_core::event::{Batch, Event};
 use warren_fuzz_bodies::BODIES;
 
 fn run(target: &str) {
@@ -52,6 +53,23 @@ fn what_is_kept_of_requests_breaks_no_promise() {
 #[test]
 fn what_is_kept_of_the_api_breaks_no_promise() {
     run("api");
+}
+
+#[test]
+fn what_is_kept_of_workflows_breaks_no_promise() {
+    run("workflow");
+}
+
+#[test]
+fn the_stretches_of_a_log_among_them_are_understood() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../corpus/workflow");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let logs: Vec<_> = files.filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with("log-")).collect();
+    assert!(!logs.is_empty());
+    for file in logs {
+        let batch = Batch::decode(&fs::read(&file).unwrap()).unwrap();
+        assert!(!batch.events.contains(&Event::Unknown), "{}", file.display());
+    }
 }
 
 #[test]

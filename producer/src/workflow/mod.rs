@@ -23,6 +23,15 @@ mod ledger;
 mod metrics;
 mod release;
 
+/// What the log and messages say of workflows: reachable for the fuzz targets alone, and no part of the interface.
+#[doc(hidden)]
+pub mod decoders {
+    pub use super::{
+        book::{Book, Changes},
+        held::{definition, read as read_held, template},
+    };
+}
+
 pub use engine::Engine;
 pub use error::Error;
 pub use metrics::Measured;

@@ -31,6 +31,11 @@ pub struct NewWorkflow {
 }
 
 impl NewWorkflow {
+    /// What it is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
     /// With an id of one's own.
     #[must_use]
     pub fn id(mut self, id: WorkflowId) -> Self {
