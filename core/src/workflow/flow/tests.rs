@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     StepName,
-    workflow::{Cut, Definition, List, Step, Work},
+    workflow::{Cut, Definition, LARGEST, List, OnFailure, Step, Work},
 };
 
 fn graph(json: &str) -> Graph {
