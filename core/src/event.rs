@@ -47,7 +47,7 @@ pub enum Event {
     Replayed(Replayed),
     /// A dead letter was thrown away.
     Discarded(Discarded),
-    /// Somebody wants something to be done with dead letters, and a job is made of it.
+    /// Somebody did something that is no order to workers: with dead letters, of which a job is made, or with a schedule.
     Undertaken(Undertaking),
     /// A foreign message named a queue that does not exist.
     Unrouted(Unrouted),
@@ -309,13 +309,13 @@ pub struct Discarded {
 /// See [`Event::Undertaken`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Undertaking {
-    /// Names the action, and its job.
+    /// Names the action, and its job where there is one.
     pub order: OrderId,
     /// When it was given.
     pub at: Timestamp,
     /// What is to be done.
     pub what: String,
-    /// With which letters, for people.
+    /// With which letters, for people, or with which schedule.
     pub target: String,
     /// At whose wish.
     #[serde(flatten)]

@@ -102,6 +102,17 @@ async fn a_schedule_is_put_shown_paused_resumed_run_and_removed() {
     assert_eq!(rota.ask(Method::DELETE, "/mine", None).await.0, 204);
     assert_eq!(rota.ask(Method::GET, "/mine", None).await.0, 404);
     assert_eq!(rota.ask(Method::DELETE, "/mine", None).await.0, 404);
+
+    let deeds = ["remove_schedule", "resume_schedule", "run_schedule", "pause_schedule", "put_schedule"];
+    until("the audit trail tells who did all that, newest first", PATIENCE, async || {
+        let known = rota.monitor.get("/api/actions").await?;
+        let actions = known["actions"].as_array().into_iter().flatten();
+        let found: Vec<_> =
+            actions.map(|one| (one["what"].clone(), one["by"].clone(), one["target"].clone())).collect();
+        let wanted = deeds.map(|deed| (json!(deed), json!("gateway"), json!("mine")));
+        if found == wanted { Ok(()) } else { Err(known.to_string()) }
+    })
+    .await;
 }
 
 #[tokio::test]

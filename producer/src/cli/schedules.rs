@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::json;
-use warren_core::ScheduleName;
+use warren_core::{Operator, ScheduleName};
 use warren_producer::{
     Config, Producer,
     schedule::{Error, Forecast, Schedules, View},
@@ -87,13 +87,17 @@ async fn carry_out(schedules: &Schedules, args: &Args) -> Result<String, Error> 
             let next = schedules.next(name, usize::from(*count)).await?;
             if args.json { pretty(&json!({ "next": next })) } else { ticks(&next) }
         }
-        Command::Pause { name } => told(args, &schedules.pause(name).await?, "is paused"),
-        Command::Resume { name } => told(args, &schedules.resume(name).await?, "goes on"),
+        Command::Pause { name } => told(args, &schedules.pause(name, by()).await?, "is paused"),
+        Command::Resume { name } => told(args, &schedules.resume(name, by()).await?, "goes on"),
         Command::Run { name } => {
-            let task = schedules.run_now(name).await?;
+            let task = schedules.run_now(name, by()).await?;
             if args.json { pretty(&json!({ "id": task })) } else { task.to_string() }
         }
     })
+}
+
+fn by() -> Operator {
+    Operator::parse("command line").expect("the literal is a valid name")
 }
 
 fn told(args: &Args, view: &View, what: &str) -> String {

@@ -15,7 +15,7 @@ use warren_core::ScheduleName;
 use warren_producer::schedule::{self, Forecast, LARGEST, Schedules, View};
 use warren_runtime::http::Problem;
 
-use super::{answer::Refusal, routes::read};
+use super::{answer::Refusal, operator, routes::read};
 
 const DEFAULT_COUNT: usize = 10;
 const LARGEST_COUNT: usize = 1_000;
@@ -49,24 +49,24 @@ async fn put(State(schedules): State<Schedules>, Path(name): Path<String>, body:
     let name = parse(&name)?;
     let body = read(body, LARGEST).await?;
     let definition = schedule::read(&name, &body).map_err(|error| Refusal::from(&error))?;
-    Ok(Json(schedules.put(&name, definition).await?))
+    Ok(Json(schedules.put(&name, definition, operator()).await?))
 }
 
 async fn remove(State(schedules): State<Schedules>, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
-    schedules.remove(&parse(&name)?).await?;
+    schedules.remove(&parse(&name)?, operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn pause(State(schedules): State<Schedules>, Path(name): Path<String>) -> Result<Json<View>, Refusal> {
-    Ok(Json(schedules.pause(&parse(&name)?).await?))
+    Ok(Json(schedules.pause(&parse(&name)?, operator()).await?))
 }
 
 async fn resume(State(schedules): State<Schedules>, Path(name): Path<String>) -> Result<Json<View>, Refusal> {
-    Ok(Json(schedules.resume(&parse(&name)?).await?))
+    Ok(Json(schedules.resume(&parse(&name)?, operator()).await?))
 }
 
 async fn run_now(State(schedules): State<Schedules>, Path(name): Path<String>) -> Result<Response, Refusal> {
-    let task = schedules.run_now(&parse(&name)?).await?;
+    let task = schedules.run_now(&parse(&name)?, operator()).await?;
     Ok((StatusCode::CREATED, Json(json!({ "id": task }))).into_response())
 }
 

@@ -11,11 +11,11 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use warren_core::{Operator, WorkflowId};
+use warren_core::WorkflowId;
 use warren_producer::workflow::{self, View, Workflows};
 use warren_runtime::http::Problem;
 
-use super::{answer::Refusal, routes::read};
+use super::{answer::Refusal, operator, routes::read};
 
 const DEFAULT_LIMIT: u16 = 50;
 const LARGEST_LIMIT: u16 = 1_000;
@@ -78,17 +78,13 @@ async fn result(State(desk): State<Desk>, Path((id, step)): Path<(String, String
 }
 
 async fn cancel(State(desk): State<Desk>, Path(id): Path<String>) -> Result<Response, Refusal> {
-    let view = desk.workflows.cancel(&parse(&id)?, gateway()).await?;
+    let view = desk.workflows.cancel(&parse(&id)?, operator()).await?;
     Ok((StatusCode::ACCEPTED, Json(view)).into_response())
 }
 
 async fn retry(State(desk): State<Desk>, Path(id): Path<String>) -> Result<Response, Refusal> {
-    let view = desk.workflows.retry(&parse(&id)?, gateway()).await?;
+    let view = desk.workflows.retry(&parse(&id)?, operator()).await?;
     Ok((StatusCode::ACCEPTED, Json(view)).into_response())
-}
-
-fn gateway() -> Operator {
-    Operator::parse("gateway").expect("the literal is a valid name")
 }
 
 fn parse(id: &str) -> Result<WorkflowId, Refusal> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use warren_core::{
-    ScheduleName, TaskId, Timestamp,
-    event::{Event, ScheduleChanged},
+    Operator, OrderId, ScheduleName, TaskId, Timestamp,
+    event::{Event, ScheduleChanged, Undertaking, Wish},
     schedule::{Definition, Entry, Kept, Progress, Refused, Tick},
 };
 use warren_runtime::{
@@ -67,36 +67,41 @@ impl Schedules {
     }
 
     /// Puts one there, or in the place of another.
-    pub async fn put(&self, name: &ScheduleName, definition: Definition) -> Result<View, Error> {
+    pub async fn put(&self, name: &ScheduleName, definition: Definition, by: Operator) -> Result<View, Error> {
         // What would be refused at every tick is refused now.
         self.producer.check(&request::parse_one(definition.task.as_bytes())?)?;
         let count = self.cabinet.count().await?;
         if count >= MOST && self.cabinet.entry(name).await?.is_none() {
             return Err(Error::Full(count));
         }
-        self.change(name, |stored, now| Entry::put(name, stored, definition.clone(), now)).await
+        let deed = deed(name, "put_schedule", by);
+        self.change(name, deed, |stored, now| Entry::put(name, stored, definition.clone(), now)).await
     }
 
     /// Removes one.
-    pub async fn remove(&self, name: &ScheduleName) -> Result<(), Error> {
-        self.write(name, |stored, now| Entry::remove(name, stored, now)).await.map(drop)
+    pub async fn remove(&self, name: &ScheduleName, by: Operator) -> Result<(), Error> {
+        let deed = deed(name, "remove_schedule", by);
+        self.write(name, deed, |stored, now| Entry::remove(name, stored, now)).await.map(drop)
     }
 
     /// Pauses one: it makes no ticks until it is resumed.
-    pub async fn pause(&self, name: &ScheduleName) -> Result<View, Error> {
-        self.change(name, |stored, now| Entry::pause(name, stored, now)).await
+    pub async fn pause(&self, name: &ScheduleName, by: Operator) -> Result<View, Error> {
+        let deed = deed(name, "pause_schedule", by);
+        self.change(name, deed, |stored, now| Entry::pause(name, stored, now)).await
     }
 
     /// Resumes one. Ticks of the pause are not made up for.
-    pub async fn resume(&self, name: &ScheduleName) -> Result<View, Error> {
-        self.change(name, |stored, now| Entry::resume(name, stored, now)).await
+    pub async fn resume(&self, name: &ScheduleName, by: Operator) -> Result<View, Error> {
+        let deed = deed(name, "resume_schedule", by);
+        self.change(name, deed, |stored, now| Entry::resume(name, stored, now)).await
     }
 
     /// Hands in its task now, beside its ticks, also while it is paused. Whatever its overlap policy says, the task is
     /// handed in; the next tick meets it as the one before.
-    pub async fn run_now(&self, name: &ScheduleName) -> Result<TaskId, Error> {
+    pub async fn run_now(&self, name: &ScheduleName, by: Operator) -> Result<TaskId, Error> {
         let kept = self.kept(name).await?;
         let now = clock::now();
+        self.tell(&deed(name, "run_schedule", by)).await?;
         let task = request::parse_one(kept.definition.task.as_bytes())?.id(Tick::task_now(name, now).as_str());
         let task = self.producer.enqueue(task).await?;
         for _ in 0..TRIES {
@@ -127,9 +132,10 @@ impl Schedules {
     async fn change(
         &self,
         name: &ScheduleName,
+        deed: Event,
         change: impl Fn(Option<&Entry>, Timestamp) -> Result<Entry, Refused>,
     ) -> Result<View, Error> {
-        let entry = self.write(name, change).await?;
+        let entry = self.write(name, deed, change).await?;
         let progress = self.cabinet.progress(name).await?;
         let kept = entry.kept.ok_or_else(|| Refused::Unknown(name.clone()))?;
         Ok(view(name, &kept, progress.as_ref()))
@@ -138,12 +144,16 @@ impl Schedules {
     async fn write(
         &self,
         name: &ScheduleName,
+        deed: Event,
         change: impl Fn(Option<&Entry>, Timestamp) -> Result<Entry, Refused>,
     ) -> Result<Entry, Error> {
         for _ in 0..TRIES {
             let stored = self.cabinet.entry(name).await?;
             let entry = change(stored.as_ref().map(|stored| &stored.value), clock::now())?;
-            self.tell(name, &entry).await?;
+            let changed = ScheduleChanged { schedule: name.clone(), entry: Box::new(entry.clone()) };
+            let changed = Event::ScheduleChanged(changed);
+            // Told once more after a try in vain, it is the same deed.
+            tokio::try_join!(self.tell(&changed), self.tell(&deed))?;
             if self.cabinet.put(name, stored.as_ref(), &entry, &edition()).await? {
                 return Ok(entry);
             }
@@ -151,14 +161,19 @@ impl Schedules {
         Err(Error::Busy(name.clone()))
     }
 
-    async fn tell(&self, name: &ScheduleName, entry: &Entry) -> Result<(), Error> {
-        let entry = Box::new(entry.clone());
-        let event = Event::ScheduleChanged(ScheduleChanged { schedule: name.clone(), entry });
-        match timeout(PATIENCE_WITH_THE_LOG, self.producer.log().record(&event)).await {
+    async fn tell(&self, event: &Event) -> Result<(), Error> {
+        match timeout(PATIENCE_WITH_THE_LOG, self.producer.log().record(event)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Error::Log),
         }
     }
+}
+
+// For the audit trail: what somebody did, under the name that it bears there.
+fn deed(name: &ScheduleName, what: &str, by: Operator) -> Event {
+    let order = OrderId::parse(clock::task_id().as_str()).expect("a UUID is a valid id");
+    let (what, target, wish) = (what.to_owned(), name.to_string(), Wish { by, reason: None });
+    Event::Undertaken(Undertaking { order, at: clock::now(), what, target, wish })
 }
 
 /// A name for another edition of the schedules.

@@ -55,6 +55,8 @@ function target({ what, target }) {
     cancel_workflow: to("workflows", target),
     retry_workflow: to("workflows", target),
   };
+  // Which have no page.
+  if (what.endsWith("_schedule")) return h("span", { class: "mono" }, target);
   return links[what] ? h("a", { class: "mono id", href: links[what] }, target) : subject(target);
 }
 
