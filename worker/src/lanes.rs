@@ -16,8 +16,9 @@ use warren_core::{QueueName, weights::Turns};
 use warren_runtime::amqp::{Error, Link, Names, Topology, session::chain};
 
 use crate::{
-    ordered::{Entry, Event, Ordered},
+    ordered::{Event, Ordered},
     receipt::{Receipt, Receipts},
+    turn::Entry,
 };
 
 /// What a lane carries.

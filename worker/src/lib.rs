@@ -31,6 +31,7 @@ mod receipt;
 mod settlement;
 mod steward;
 mod suspicion;
+mod turn;
 mod witness;
 
 // Beside it.

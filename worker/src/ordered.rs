@@ -8,7 +8,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +16,6 @@ use futures::{
     FutureExt, StreamExt,
     future::try_join_all,
     stream::{self, BoxStream, SelectAll},
-    task::AtomicWaker,
 };
 use lapin::{
     Channel, Consumer,
@@ -28,12 +26,13 @@ use lapin::{
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
-use warren_core::{OrderKey, QueueName, message, order, row::Row};
+use warren_core::{QueueName, message, order};
 use warren_runtime::amqp::{Error, Link, Names, message::incoming, session::chain};
 
 use crate::{
     lanes::Lane,
-    receipt::{Receipt, Receipts},
+    receipt::Receipts,
+    turn::{Entry, Key, Turns},
 };
 
 /// How many deliveries of a lane are held at once. A key of which more wait holds up the others of its lane while its first
@@ -51,7 +50,7 @@ pub struct Ordered {
     strands: BTreeMap<u32, Strand>,
     opened: u32,
     arrivals: SelectAll<BoxStream<'static, (u32, Option<Delivery>)>>,
-    row: SharedRow,
+    turns: Turns,
     timer: Pin<Box<Sleep>>,
     shared_out: Instant,
     settling: TaskTracker,
@@ -82,17 +81,6 @@ enum Stay {
     Returns,
 }
 
-/// A delivery in its lane.
-#[derive(Debug)]
-pub struct Entry {
-    /// What it is to be run as.
-    pub lane: Lane,
-    /// The delivery, or what it has become.
-    pub delivery: Delivery,
-    /// By which it is let go.
-    pub receipt: Receipt,
-}
-
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -108,56 +96,12 @@ pub enum Event {
     Unshared,
 }
 
-/// Of one lane, one key.
-pub type Key = (u32, Option<OrderKey>);
-
-#[derive(Debug, Clone, Default)]
-struct SharedRow(Arc<Waited>);
-
-#[derive(Debug, Default)]
-struct Waited {
-    row: Mutex<Row<Key, Entry, Instant>>,
-    waker: AtomicWaker,
-}
-
-/// What is out keeps its key from the others until this is dropped.
-#[derive(Debug)]
-pub struct Turn {
-    key: Key,
-    row: SharedRow,
-}
-
-impl SharedRow {
-    fn lock(&self) -> MutexGuard<'_, Row<Key, Entry, Instant>> {
-        self.0.row.lock().expect("no panic while a turn is decided")
-    }
-
-    fn waker(&self) -> &AtomicWaker {
-        &self.0.waker
-    }
-}
-
-impl Turn {
-    /// It is not over: the delivery keeps its place, and is taken again at that time.
-    pub fn again(&self, entry: Entry, not_before: Instant) {
-        let is_apart = entry.lane == Lane::Suspects;
-        self.row.lock().again(&self.key, entry, not_before, is_apart);
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.row.lock().over(&self.key);
-        self.row.waker().wake();
-    }
-}
-
 impl Ordered {
     /// No lane. What is given back in the background is tracked by `settling`.
     pub fn new(settling: TaskTracker) -> Self {
-        let (strands, arrivals, row) = (BTreeMap::new(), SelectAll::new(), SharedRow::default());
+        let (strands, arrivals, turns) = (BTreeMap::new(), SelectAll::new(), Turns::default());
         let shared_out = Instant::now();
-        Self { strands, opened: 0, arrivals, row, timer: Box::pin(sleep(Duration::ZERO)), shared_out, settling }
+        Self { strands, opened: 0, arrivals, turns, timer: Box::pin(sleep(Duration::ZERO)), shared_out, settling }
     }
 
     /// Consumes the lanes of the queues that are wanted, and lets go of the others as soon as nothing of them runs.
@@ -180,7 +124,7 @@ impl Ordered {
                 }
             }
         }
-        self.row.waker().wake();
+        self.turns.waker().wake();
         Ok(())
     }
 
@@ -206,7 +150,7 @@ impl Ordered {
 
     /// Takes in what has arrived, and tells what has happened.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        self.row.waker().register(context.waker());
+        self.turns.waker().register(context.waker());
         while let Poll::Ready(Some((id, arrived))) = self.arrivals.poll_next_unpin(context) {
             let Some(strand) = self.strands.get_mut(&id) else { continue };
             let Some(delivery) = arrived else {
@@ -217,9 +161,9 @@ impl Ordered {
             // Whoever takes one whose key cannot be read says what is wrong with it.
             let key = message::order_key(&incoming(&delivery).headers);
             let receipt = strand.receipts.take(&delivery);
-            self.row.lock().arrive(&(id, key), Entry { lane: Lane::Tasks, delivery, receipt });
+            self.turns.lock().arrive(&(id, key), Entry { lane: Lane::Tasks, delivery, receipt });
         }
-        let mut row = self.row.lock();
+        let mut row = self.turns.lock();
         let now = Instant::now();
         for (id, strand) in &self.strands {
             if strand.has_ended {
@@ -254,9 +198,9 @@ impl Ordered {
     /// The delivery whose turn it is, with its queue and its lane.
     pub fn take(&mut self) -> Option<(QueueName, u8, Entry)> {
         let is_wanted = |(id, _): &Key| self.strands.get(id).is_some_and(|strand| strand.stay == Stay::Stays);
-        let (key, mut entry) = self.row.lock().take(Instant::now(), is_wanted)?;
+        let (key, mut entry) = self.turns.lock().take(Instant::now(), is_wanted)?;
         let strand = &self.strands[&key.0];
-        entry.receipt = entry.receipt.with_turn(Turn { key, row: self.row.clone() });
+        entry.receipt = entry.receipt.with_turn(self.turns.turn(key));
         Some((strand.queue.clone(), strand.lane, entry))
     }
 
@@ -274,7 +218,7 @@ impl Ordered {
                 let Some(Strand { queue, lane, .. }) = self.strands.get(&id) else { return Ok(()) };
                 let (queue, lane) = (queue.clone(), *lane);
                 warn!(%queue, lane, "the broker cancelled the consumer: opening it again");
-                self.row.lock().drain(keys(id));
+                self.turns.lock().drain(keys(id));
                 let (_, channel, consumer) = open(link, names, &queue, lane).await?;
                 self.strands.remove(&id);
                 self.add(&queue, lane, channel, consumer);
@@ -297,7 +241,7 @@ impl Ordered {
                     strand.turned_over = Instant::now();
                 }
                 // In the order of their coming, in which the broker hands them out again.
-                let mut held = self.row.lock().drain(keys(id));
+                let mut held = self.turns.lock().drain(keys(id));
                 held.sort_by_key(|entry| entry.receipt.tag());
                 self.settling.spawn(async move {
                     for entry in held {
@@ -336,7 +280,7 @@ impl Ordered {
             strand.stay = Stay::Leaves;
         }
         let idle: Vec<_> = {
-            let row = self.row.lock();
+            let row = self.turns.lock();
             self.strands.keys().copied().filter(|id| !row.is_out(keys(*id))).collect()
         };
         for id in idle {
@@ -346,7 +290,7 @@ impl Ordered {
 
     async fn let_go(&mut self, id: u32) {
         let Some(strand) = self.strands.get(&id) else { return };
-        self.row.lock().drain(keys(id));
+        self.turns.lock().drain(keys(id));
         if let Err(error) = strand.channel.close(200, "let go".into()).await {
             debug!(queue = %strand.queue, lane = strand.lane, error = chain(&error), "the lane is gone already");
         }

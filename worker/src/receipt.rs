@@ -21,7 +21,8 @@ use warren_runtime::amqp::session::chain;
 
 use crate::{
     lanes::Lane,
-    ordered::{Entry, PREFETCH, Turn},
+    ordered::PREFETCH,
+    turn::{Entry, Turn},
 };
 
 /// The deliveries of one channel; cheap to clone.
