@@ -76,7 +76,7 @@ impl PublishError {
 /// A handle for publishing; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    current: watch::Receiver<Option<Line>>,
+    current: watch::Receiver<Option<Arc<Line>>>,
     window: Arc<Semaphore>,
     broken: Arc<Notify>,
     stale: Arc<Notify>,
@@ -86,21 +86,29 @@ pub struct Publisher {
 
 // A node of a cluster may go on sending what comes by a channel to a queue's leader that is dead, or refuse it for that
 // queue as if it were full, for as long as the channel lives (seen with RabbitMQ 3.10). A new channel asks who leads now.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Line {
     channel: Channel,
     blocked: watch::Receiver<bool>,
     returns: Returns,
     // Held while a message gets its number and its place among the frames.
-    order: Arc<Mutex<()>>,
+    order: Mutex<()>,
     // Since when a queue has refused everything that came by this channel.
-    refused: Arc<Mutex<HashMap<String, Instant>>>,
+    refused: Mutex<HashMap<String, Instant>>,
 }
 
 impl Line {
-    fn new(channel: Channel, link: &Link) -> Self {
+    fn new(channel: Channel, link: &Link) -> Arc<Self> {
         let (blocked, returns) = (link.blocked(), link.returns());
-        Self { channel, blocked, returns, order: Arc::default(), refused: Arc::default() }
+        Arc::new(Self { channel, blocked, returns, order: Mutex::default(), refused: Mutex::default() })
+    }
+
+    async fn unblocked(&self) -> Result<(), PublishError> {
+        if *self.blocked.borrow() {
+            let mut blocked = self.blocked.clone();
+            blocked.wait_for(|blocked| !blocked).await.map_err(|_| PublishError::Disconnected)?;
+        }
+        Ok(())
     }
 
     // The client library numbers a message, and then, not in one step, puts its frames behind those of others. Two threads at
@@ -135,7 +143,7 @@ impl Line {
 #[derive(Debug)]
 pub struct PublisherLoop {
     connector: Connector,
-    current: watch::Sender<Option<Line>>,
+    current: watch::Sender<Option<Arc<Line>>>,
     broken: Arc<Notify>,
     stale: Arc<Notify>,
     latch: Option<Latch>,
@@ -161,10 +169,8 @@ impl Publisher {
         let _place = self.window.acquire().await.expect("the window is never closed");
         let mut line = None;
         let attempt = async {
-            let mut current = self.current.clone();
-            let found = current.wait_for(Option::is_some).await.map_err(|_| PublishError::Disconnected)?.clone();
-            let found: &mut Line = line.insert(found.expect("waited for it"));
-            found.blocked.wait_for(|blocked| !blocked).await.map_err(|_| PublishError::Disconnected)?;
+            let found = line.insert(self.line().await?);
+            found.unblocked().await?;
             self.told(found, message).await
         };
         let result = tokio::time::timeout(self.timeout, attempt).await;
@@ -204,6 +210,15 @@ impl Publisher {
             Some(line) if *line.blocked.borrow() => Some(PublishError::Blocked),
             Some(_) => None,
         }
+    }
+
+    async fn line(&self) -> Result<Arc<Line>, PublishError> {
+        if let Some(line) = &*self.current.borrow() {
+            return Ok(line.clone());
+        }
+        let mut current = self.current.clone();
+        let found = current.wait_for(Option::is_some).await.map_err(|_| PublishError::Disconnected)?;
+        Ok(found.clone().expect("waited for it"))
     }
 
     async fn told(&self, line: &Line, message: &Outgoing) -> Result<(), PublishError> {
