@@ -108,17 +108,17 @@ fn questions(arguments: &Arguments) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    questions.extend([format!("/api/tasks?q=t-{some}"), format!("/api/tasks/t-{some}")]);
+    questions.extend([format!("/api/tasks?q={}", id(some)), format!("/api/tasks/{}", id(some))]);
     if !arguments.finished {
         let of_states = [
             "/api/tasks?state=queued",
             "/api/tasks?state=queued&priority=9",
             "/api/tasks?state=dead&kind=kind-2",
             "/api/tasks?state=running",
-            "/api/tasks/t-6/waiting",
             "/api/dead?queue=q3",
         ];
         questions.extend(of_states.map(str::to_owned));
+        questions.push(format!("/api/tasks/{}/waiting", id(6)));
     }
     questions
 }
@@ -158,9 +158,14 @@ async fn write(pool: &Pool, stand: &Stand, arguments: &Arguments) {
     bar.finish_and_clear();
 }
 
+// As long as those that the library makes.
+fn id(number: u64) -> String {
+    format!("01931d3e-2f7b-7c6c-a5f0-{number:012}")
+}
+
 // Of a hundred tasks 80 have succeeded, the others are in every other state.
 fn history(number: u64, at: Timestamp, finished: bool) -> Vec<Event> {
-    let task = TaskId::parse(&format!("t-{number}")).expect("a valid id");
+    let task = TaskId::parse(&id(number)).expect("a valid id");
     let priority = Priority::from(u8::try_from(number / 7 % 10).unwrap_or_default());
     let about = About {
         kind: Kind::parse(&format!("kind-{}", number / 3 % 6)).ok(),
