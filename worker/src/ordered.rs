@@ -163,6 +163,10 @@ impl Ordered {
             let receipt = strand.receipts.take(&delivery);
             self.turns.lock().arrive(&(id, key), Entry { lane: Lane::Tasks, delivery, receipt });
         }
+        // Most workers never see an order key, and this is asked for each task.
+        if self.strands.values().all(|strand| !strand.is_active && strand.stay == Stay::Stays && !strand.has_ended) {
+            return Poll::Pending;
+        }
         let mut row = self.turns.lock();
         let now = Instant::now();
         for (id, strand) in &self.strands {
@@ -176,21 +180,20 @@ impl Ordered {
                 return Poll::Ready(Event::Overdue(*id));
             }
         }
-        let is_active = self.strands.values().any(|strand| strand.is_active);
-        if is_active && now.duration_since(self.shared_out) > SHARE_OUT {
+        if now.duration_since(self.shared_out) > SHARE_OUT {
             return Poll::Ready(Event::Unshared);
         }
         if row.has_next(now, |(id, _)| self.strands.get(id).is_some_and(|strand| strand.stay == Stay::Stays)) {
             return Poll::Ready(Event::Ready);
         }
         let next = self.strands.values().map(|strand| strand.turned_over + LONGEST_HOLD).chain(row.wake());
-        let next = next.chain(is_active.then(|| self.shared_out + SHARE_OUT)).min();
+        let next = next.fold(self.shared_out + SHARE_OUT, Instant::min);
         drop(row);
-        if let Some(next) = next {
+        if self.timer.deadline() != next {
             self.timer.as_mut().reset(next);
-            if self.timer.poll_unpin(context).is_ready() {
-                context.waker().wake_by_ref();
-            }
+        }
+        if self.timer.poll_unpin(context).is_ready() {
+            context.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -215,22 +218,26 @@ impl Ordered {
         match event {
             Event::Ready => {}
             Event::Ended(id) => {
-                let Some(Strand { queue, lane, .. }) = self.strands.get(&id) else { return Ok(()) };
-                let (queue, lane) = (queue.clone(), *lane);
-                warn!(%queue, lane, "the broker cancelled the consumer: opening it again");
+                let Some(strand) = self.strands.get(&id) else { return Ok(()) };
                 self.turns.lock().drain(keys(id));
-                let (_, channel, consumer) = open(link, names, &queue, lane).await?;
-                self.strands.remove(&id);
-                self.add(&queue, lane, channel, consumer);
-            }
-            Event::Finished(id) => {
-                let back = self.strands.get(&id).filter(|strand| strand.stay == Stay::Returns);
-                let back = back.map(|strand| (strand.queue.clone(), strand.lane));
-                self.let_go(id).await;
-                if let Some((queue, lane)) = back {
+                if strand.stay != Stay::Leaves {
+                    let (queue, lane) = (strand.queue.clone(), strand.lane);
+                    warn!(%queue, lane, "the broker cancelled the consumer: opening it again");
                     let (_, channel, consumer) = open(link, names, &queue, lane).await?;
                     self.add(&queue, lane, channel, consumer);
                 }
+                self.strands.remove(&id);
+            }
+            Event::Finished(id) => {
+                let Some(strand) = self.strands.get(&id) else { return Ok(()) };
+                if strand.stay == Stay::Returns {
+                    // While the old one is there, for it gets nothing before that is gone; and behind those who wait already.
+                    let (queue, lane) = (strand.queue.clone(), strand.lane);
+                    let (_, channel, consumer) = open(link, names, &queue, lane).await?;
+                    self.add(&queue, lane, channel, consumer);
+                    self.strands.entry(id).and_modify(|strand| strand.stay = Stay::Leaves);
+                }
+                self.let_go(id).await;
             }
             Event::Unshared => {
                 self.share_out(link, names).await?;
