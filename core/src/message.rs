@@ -183,11 +183,6 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
     }
 }
 
-/// The order key of a message, if it has one that can be read.
-pub fn order_key(headers: &Headers) -> Option<OrderKey> {
-    OrderKey::parse(&headers.get(header::ORDER_KEY)?.as_text()?).ok()
-}
-
 /// What a message on the delay ladder says of its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Climb {

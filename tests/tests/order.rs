@@ -23,8 +23,8 @@ use warren_tests::{
 const SLOTS: usize = 8;
 
 // A worker whose handlers write down when they begin and when they are done.
-fn worker(pool: &Pool, rest: &str) -> Service {
-    let file = pool.file("worker.toml", &format!("slots = {SLOTS}\nheartbeat = '500ms'\ngrace = '1s'\n{rest}"));
+fn worker(pool: &Pool) -> Service {
+    let file = pool.file("worker.toml", &format!("slots = {SLOTS}\nheartbeat = '500ms'\ngrace = '1s'\n"));
     let ledger = pool.folder().join("executions").display().to_string();
     pool.launch("ledger-worker", &[], &[("WARREN_CONFIG", file), ("LEDGER", ledger)])
 }
@@ -85,7 +85,7 @@ async fn ten_thousand_tasks_under_a_hundred_keys_run_in_order_while_workers_are_
     const TASKS: usize = 10_000;
     const KEYS: usize = 100;
     let pool = Pool::new();
-    let mut workers = [(); 3].map(|()| worker(&pool, ""));
+    let mut workers = [(); 3].map(|()| worker(&pool));
     let monitor = pool.start("warren-monitor", &[], &[("WARREN_LOST_AFTER", "2s".into())]).await;
     for worker in &workers {
         worker.ready().await;
@@ -109,7 +109,7 @@ async fn ten_thousand_tasks_under_a_hundred_keys_run_in_order_while_workers_are_
             done(&pool, (strike + 1) * TASKS / 10).await;
             let victim = strike % workers.len();
             workers[victim].process.kill();
-            workers[victim] = worker(&pool, "");
+            workers[victim] = worker(&pool);
         }
     };
     tokio::join!(handing_in, striking);
@@ -126,7 +126,7 @@ async fn ten_thousand_tasks_under_a_hundred_keys_run_in_order_while_workers_are_
 #[tokio::test]
 async fn what_fails_holds_up_its_own_key_alone_and_what_is_dead_holds_up_nothing() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
-    let worker = worker(&pool, "");
+    let worker = worker(&pool);
     let monitor = pool.monitor().await;
     worker.ready().await;
     let ordered = pool.names().ordered();
@@ -148,7 +148,7 @@ async fn what_fails_holds_up_its_own_key_alone_and_what_is_dead_holds_up_nothing
 #[tokio::test]
 async fn every_door_leads_to_the_lane_of_the_key() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
-    let worker = worker(&pool, "");
+    let worker = worker(&pool);
     let (monitor, gateway) = (pool.monitor().await, pool.gateway(&[]).await);
     worker.ready().await;
     publish(&broker, &pool.names().tasks(), "a", "a.0", "ledger", &json!({"ms": 300})).await;
@@ -172,7 +172,7 @@ async fn every_door_leads_to_the_lane_of_the_key() {
 #[tokio::test]
 async fn a_pause_holds_up_what_is_in_order_and_a_drained_worker_lets_go_of_it() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
-    let first = worker(&pool, "");
+    let first = worker(&pool);
     let monitor = pool.monitor().await;
     first.ready().await;
     let ordered = pool.names().ordered();
@@ -182,7 +182,7 @@ async fn a_pause_holds_up_what_is_in_order_and_a_drained_worker_lets_go_of_it() 
     publish(&broker, &ordered, "a", "a.1", "ledger", &json!({})).await;
     monitor.task("a.0", TaskState::Succeeded).await;
     // Whoever comes later does not take it either.
-    let second = worker(&pool, "");
+    let second = worker(&pool);
     second.ready().await;
     monitor.task("a.1", TaskState::Queued).await;
     accepted(&monitor, &format!("/api/workers/{name}/drain")).await;
@@ -195,7 +195,7 @@ async fn a_pause_holds_up_what_is_in_order_and_a_drained_worker_lets_go_of_it() 
 #[tokio::test]
 async fn a_task_that_kills_its_worker_is_put_aside_and_the_rest_of_its_key_goes_on() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
-    let mut workers = [(); 2].map(|()| worker(&pool, ""));
+    let mut workers = [(); 2].map(|()| worker(&pool));
     let _monitor = pool.start("warren-monitor", &[], &[("WARREN_LOST_AFTER", "2s".into())]).await;
     for worker in &workers {
         worker.ready().await;
@@ -214,7 +214,7 @@ async fn a_task_that_kills_its_worker_is_put_aside_and_the_rest_of_its_key_goes_
                 continue;
             }
             deaths += 1;
-            *one = worker(&pool, "");
+            *one = worker(&pool);
         }
         let done: Vec<_> = told(&pool).into_iter().filter(|(begins, _)| !begins).map(|(_, task)| task).collect();
         let missing: Vec<_> =
@@ -232,7 +232,7 @@ async fn a_task_that_kills_its_worker_is_put_aside_and_the_rest_of_its_key_goes_
 #[tokio::test]
 async fn the_lanes_are_shared_out_among_the_workers_and_the_order_is_kept() {
     let pool = Pool::new();
-    let workers = [(); 4].map(|()| worker(&pool, ""));
+    let workers = [(); 4].map(|()| worker(&pool));
     for worker in &workers {
         worker.ready().await;
     }

@@ -14,7 +14,7 @@ use warren_core::{
 use warren_runtime::{
     amqp::{
         Route,
-        message::{Copy, is_transient},
+        message::{Copy, deadline, is_transient},
     },
     clock,
     command_log::Orders,
@@ -29,7 +29,7 @@ use crate::{
     metrics::Metrics,
     reading::{Assignments, Refusal, Work},
     receipt::Receipt,
-    settlement::{Fate, Settlement, deadline},
+    settlement::{Fate, Settlement},
     suspicion::{Decision, Suspects, Suspicion},
 };
 
@@ -198,7 +198,7 @@ impl Desk {
         }
         let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
         let copy = if delivery.redelivered { copy.check() } else { copy };
-        let deadline = deadline(delivery, work, now);
+        let deadline = deadline(&delivery.properties, work.task.deadline, now);
         let route = Route { queue: &work.task.queue, attempt, due: Some(due), deadline };
         self.settlement.deliver(&route.address(copy, &self.settlement.names, now)).await
     }

@@ -26,8 +26,8 @@ use lapin::{
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
-use warren_core::{QueueName, message, order};
-use warren_runtime::amqp::{Error, Link, Names, message::incoming, session::chain};
+use warren_core::{QueueName, order};
+use warren_runtime::amqp::{Error, Link, Names, message, session::chain};
 
 use crate::{
     lanes::Lane,
@@ -159,7 +159,7 @@ impl Ordered {
             };
             strand.is_active = true;
             // Whoever takes one whose key cannot be read says what is wrong with it.
-            let key = message::order_key(&incoming(&delivery).headers);
+            let key = delivery.properties.headers().as_ref().and_then(message::order_key);
             let receipt = strand.receipts.take(&delivery);
             self.turns.lock().arrive(&(id, key), Entry { lane: Lane::Tasks, delivery, receipt });
         }
@@ -183,7 +183,7 @@ impl Ordered {
         if now.duration_since(self.shared_out) > SHARE_OUT {
             return Poll::Ready(Event::Unshared);
         }
-        if row.has_next(now, |(id, _)| self.strands.get(id).is_some_and(|strand| strand.stay == Stay::Stays)) {
+        if row.has_next(now, |key| is_offered(&self.strands, key)) {
             return Poll::Ready(Event::Ready);
         }
         let next = self.strands.values().map(|strand| strand.turned_over + LONGEST_HOLD).chain(row.wake());
@@ -200,8 +200,7 @@ impl Ordered {
 
     /// The delivery whose turn it is, with its queue and its lane.
     pub fn take(&mut self) -> Option<(QueueName, u8, Entry)> {
-        let is_wanted = |(id, _): &Key| self.strands.get(id).is_some_and(|strand| strand.stay == Stay::Stays);
-        let (key, mut entry) = self.turns.lock().take(Instant::now(), is_wanted)?;
+        let (key, mut entry) = self.turns.lock().take(Instant::now(), |key| is_offered(&self.strands, key))?;
         let strand = &self.strands[&key.0];
         entry.receipt = entry.receipt.with_turn(self.turns.turn(key));
         Some((strand.queue.clone(), strand.lane, entry))
@@ -312,6 +311,11 @@ async fn open(link: &Link, names: &Names, queue: &QueueName, lane: u8) -> Result
     let consumer = channel.basic_consume(name.as_str().into(), "".into(), options, FieldTable::default()).await;
     let consumer = consumer.map_err(|source| Error::Broker { what: format!("consume {name}"), source })?;
     Ok((lane, channel, consumer))
+}
+
+// Of a lane that is to be let go nothing more is begun.
+fn is_offered(strands: &BTreeMap<u32, Strand>, (id, _): &Key) -> bool {
+    strands.get(id).is_some_and(|strand| strand.stay == Stay::Stays)
 }
 
 fn keys(strand: u32) -> std::ops::Range<Key> {

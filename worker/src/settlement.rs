@@ -20,7 +20,10 @@ use warren_core::{
     header,
 };
 use warren_runtime::{
-    amqp::{Names, Outgoing, PublishError, Publisher, Route, message::Copy},
+    amqp::{
+        Names, Outgoing, PublishError, Publisher, Route,
+        message::{Copy, deadline},
+    },
     clock,
     event_log::{Closed, EventLog},
 };
@@ -180,7 +183,7 @@ impl Settlement {
     /// Hands a delivery that waits for others on to whoever runs workflows.
     pub async fn hand_on(&self, delivery: &Delivery, work: &Work) -> Fate {
         let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
-        let copy = match deadline(delivery, work, clock::now()) {
+        let copy = match deadline(&delivery.properties, work.task.deadline, clock::now()) {
             Some(deadline) => copy.time(header::EXPIRES, deadline),
             None => copy,
         };
@@ -200,7 +203,7 @@ impl Settlement {
     pub async fn line_up(&self, taken: &Taken, work: &Work) -> Fate {
         let copy = Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str());
         let copy = if taken.delivery.redelivered { copy.check() } else { copy };
-        let deadline = deadline(&taken.delivery, work, clock::now());
+        let deadline = deadline(&taken.delivery.properties, work.task.deadline, clock::now());
         let route = Route { queue: &work.task.queue, attempt: work.task.attempt, due: None, deadline };
         self.deliver(&route.address(copy, &self.names, clock::now())).await
     }
@@ -315,14 +318,6 @@ fn like(delivery: &Delivery, properties: BasicProperties, redelivered: bool) -> 
         data: delivery.data.clone(),
         acker: delivery.acker.clone(),
     }
-}
-
-/// Until when the task of a delivery may start. The broker has counted its expiration in the queue until now; from here on
-/// the deadline does.
-pub fn deadline(delivery: &Delivery, work: &Work, now: Timestamp) -> Option<Timestamp> {
-    let expiration = delivery.properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-    let expires = expiration.map(|millis| now.plus(Duration::from_millis(millis)));
-    work.task.deadline.into_iter().chain(expires).min()
 }
 
 fn output(outcome: &Outcome) -> Option<&Output> {

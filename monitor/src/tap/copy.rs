@@ -1,7 +1,5 @@
 //! What a copy in the tap means. Pure.
 
-use std::time::Duration;
-
 use lapin::{
     message::Delivery,
     types::{AMQPValue, ShortString},
@@ -14,7 +12,7 @@ use warren_core::{
 };
 use warren_runtime::amqp::{
     Names,
-    message::{incoming, is_transient},
+    message::{deadline, incoming, is_transient},
 };
 
 /// What a copy means.
@@ -38,11 +36,12 @@ pub fn meaning(delivery: &Delivery, names: &Names, now: Timestamp, preview_bytes
     let Ok(queue) = QueueName::parse(delivery.routing_key.as_str()) else {
         return Meaning::Nothing("its routing key is no queue's name");
     };
-    if [names.tasks(), names.ordered()].contains(&delivery.exchange.to_string()) {
+    let exchange = delivery.exchange.as_str();
+    if exchange == names.tasks() || exchange == names.ordered() {
         let event = submission(delivery, &queue, now, preview_bytes).map(Box::new);
         return Meaning::Submission { queue, event };
     }
-    if delivery.exchange.as_str() == names.dead_letters() {
+    if exchange == names.dead_letters() {
         return burial(delivery, &queue, now);
     }
     Meaning::Nothing("it came through no exchange of ours")
@@ -52,9 +51,7 @@ pub fn meaning(delivery: &Delivery, names: &Names, now: Timestamp, preview_bytes
 fn submission(delivery: &Delivery, queue: &QueueName, now: Timestamp, preview_bytes: usize) -> Option<Event> {
     let task = message::parse(&incoming(delivery), queue, now).ok()?;
     let properties = &delivery.properties;
-    let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-    let expires = expiration.map(|millis| now.plus(Duration::from_millis(millis)));
-    let deadline = task.deadline.into_iter().chain(expires).min();
+    let deadline = deadline(properties, task.deadline, now);
     let due = task.wait.map(|wait| wait.due(now)).filter(|due| *due > now);
     let Task { id, kind, priority, order_key, .. } = task;
     Some(Event::Submitted(Submitted {
@@ -122,6 +119,8 @@ fn last_death(delivery: &Delivery) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use lapin::{
         BasicProperties,
         types::{FieldArray, FieldTable},

@@ -2,6 +2,8 @@
 
 mod size;
 
+use std::time::Duration;
+
 use lapin::{
     BasicProperties,
     message::Delivery,
@@ -58,6 +60,19 @@ pub fn said_by(properties: &BasicProperties) -> Incoming {
 /// Whether a restart of the broker loses the message.
 pub fn is_transient(properties: &BasicProperties) -> bool {
     *properties.delivery_mode() != Some(PERSISTENT)
+}
+
+/// The order key among a message's headers, if there is one that can be read.
+pub fn order_key(headers: &FieldTable) -> Option<OrderKey> {
+    OrderKey::parse(&value(headers.inner().get(header::ORDER_KEY)?).as_text()?).ok()
+}
+
+/// The time after which a task is no longer started: its deadline, or when the message expires, if that is sooner. The broker
+/// counts the expiration only while the message lies in its queue.
+pub fn deadline(properties: &BasicProperties, deadline: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
+    let expires = expiration.map(|millis| now.plus(Duration::from_millis(millis)));
+    deadline.into_iter().chain(expires).min()
 }
 
 fn headers(table: &FieldTable) -> Headers {
@@ -178,7 +193,7 @@ impl Copy {
 
     /// The order key, if it bears one that can be read.
     pub fn order_key(&self) -> Option<OrderKey> {
-        OrderKey::parse(&value(self.headers.inner().get(header::ORDER_KEY)?).as_text()?).ok()
+        order_key(&self.headers)
     }
 
     /// Sets the task's id.
