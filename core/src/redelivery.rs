@@ -4,7 +4,7 @@
 //! of what happened to this attempt counts, and no record proves nothing either, for the monitor may lag.
 
 use crate::{
-    Attempt, Verdict, WorkerId,
+    Attempt, Verdict,
     event::Run,
     record::{AttemptRecord, End, TaskRecord},
 };
@@ -24,15 +24,15 @@ pub enum Redelivery {
     /// A later attempt has brought the task to its end or is safe in its queue, or it was withdrawn because the task is
     /// cancelled, or somebody threw its dead letter away: nothing is left to do.
     Over,
-    /// Other workers began it and did not end it: it may have killed them.
+    /// It was begun and has not ended, as far as is known: it may have killed those workers.
     Suspect {
         /// Their runs, in the order of their starts.
         runs: Vec<Run>,
     },
 }
 
-/// Reads the record of a task for the worker `me`, which holds a delivery of `attempt`.
-pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redelivery {
+/// Reads the record of a task for whoever holds a delivery of `attempt`, and may have announced a run of its `own` for it.
+pub fn consider(record: &TaskRecord, attempt: Attempt, own: Option<&Run>) -> Redelivery {
     let Some(known) = record.attempts.get(&attempt) else {
         return Redelivery::Run;
     };
@@ -48,7 +48,7 @@ pub fn consider(record: &TaskRecord, attempt: Attempt, me: &WorkerId) -> Redeliv
     if known.withdrawn.is_some() {
         return Redelivery::Over;
     }
-    let open = known.runs.iter().filter(|run| run.returned.is_none() && run.run.worker != *me);
+    let open = known.runs.iter().filter(|run| run.returned.is_none() && Some(&run.run) != own);
     let runs: Vec<_> = open.map(|run| run.run.clone()).collect();
     if runs.is_empty() { Redelivery::Run } else { Redelivery::Suspect { runs } }
 }
@@ -70,7 +70,7 @@ fn is_done_with(attempt: &AttemptRecord) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        Operator, Outcome, QueueName, Reason, TaskId, Timestamp,
+        Operator, Outcome, QueueName, Reason, TaskId, Timestamp, WorkerId,
         event::{About, Ended, Event, Returned, Started, Wish},
         record::Decision,
     };
@@ -147,7 +147,7 @@ mod tests {
             (vec![started(A), returned(A)], Redelivery::Run),
             (vec![started(A), started(B)], suspect),
         ] {
-            assert_eq!(consider(&record(&events), Attempt::FIRST, &id(B)), decision, "{events:?}");
+            assert_eq!(consider(&record(&events), Attempt::FIRST, Some(&run(B))), decision, "{events:?}");
         }
     }
 
@@ -168,7 +168,7 @@ mod tests {
             if let Some(verdict) = later {
                 *next = self::record(&[ended_with(B, verdict)]).attempts[&Attempt::FIRST].clone();
             }
-            let decision = consider(&record, Attempt::FIRST, &id(B));
+            let decision = consider(&record, Attempt::FIRST, Some(&run(B)));
             assert_eq!(decision == Redelivery::Over, is_over, "{later:?}: {decision:?}");
             assert!(is_over || matches!(decision, Redelivery::CarryOut { .. }), "{later:?}: {decision:?}");
         }
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_dead_letter_is_asked_for_until_somebody_has_decided_about_it() {
         let dead = || record(&[ended_with(A, Verdict::DeadLetter { reason: Reason::Permanent })]);
-        assert!(matches!(consider(&dead(), Attempt::FIRST, &id(B)), Redelivery::CarryOut { .. }));
+        assert!(matches!(consider(&dead(), Attempt::FIRST, Some(&run(B))), Redelivery::CarryOut { .. }));
         let (at, wish) = (Timestamp::from_millis(9), Wish { by: Operator::parse("jo").unwrap(), reason: None });
         let decision = Some(Decision { at, wish });
         let mut replayed = dead();
@@ -185,14 +185,14 @@ mod tests {
         let mut discarded = dead();
         discarded.attempts.entry(Attempt::FIRST).or_default().discarded = decision;
         for decided in [replayed, discarded] {
-            assert_eq!(consider(&decided, Attempt::FIRST, &id(B)), Redelivery::Over);
+            assert_eq!(consider(&decided, Attempt::FIRST, Some(&run(B))), Redelivery::Over);
         }
     }
 
     #[test]
     fn what_has_ended_is_carried_out_and_not_run() {
         let record = record(&[started(A), ended(A)]);
-        assert!(matches!(consider(&record, Attempt::FIRST, &id(B)), Redelivery::CarryOut { .. }));
-        assert_eq!(consider(&record, Attempt::FIRST.next(), &id(B)), Redelivery::Run);
+        assert!(matches!(consider(&record, Attempt::FIRST, Some(&run(B))), Redelivery::CarryOut { .. }));
+        assert_eq!(consider(&record, Attempt::FIRST.next(), Some(&run(B))), Redelivery::Run);
     }
 }

@@ -26,8 +26,11 @@ pub enum Sign {
 pub enum Guess {
     /// Run it.
     Run,
-    /// Ask for it again later.
-    Rest,
+    /// Write this down on it, and ask for it again later.
+    Rest {
+        /// How many.
+        crashes: usize,
+    },
     /// Write this down on it, and run it apart from the others.
     Apart {
         /// How many.
@@ -42,17 +45,16 @@ pub enum Guess {
 
 /// Decides by the sign, the crashes that are known of so far, and how many there may be.
 pub fn guess(sign: Sign, crashes: usize, limit: usize) -> Guess {
-    let crashes = match sign {
-        Sign::Returned | Sign::RestedAndAwaited => return Guess::Rest,
-        // Whoever had it in its queue may have died of it.
-        Sign::Rested => crashes.max(1),
-        Sign::Apart | Sign::BrokenOff => crashes,
-        Sign::Crashed => crashes + 1,
-    };
     match sign {
-        _ if crashes >= limit => Guess::Poison { crashes },
+        Sign::Returned | Sign::RestedAndAwaited => Guess::Rest { crashes },
+        // Whoever had it in its queue may have died of it.
+        Sign::Rested if crashes.max(1) >= limit => Guess::Poison { crashes: crashes.max(1) },
+        Sign::Rested => Guess::Apart { crashes: crashes.max(1) },
+        // Somebody else may have ended it: it is put aside only when it has rested, and there is still no record.
+        Sign::Apart | Sign::BrokenOff if crashes >= limit => Guess::Rest { crashes },
         Sign::Apart | Sign::BrokenOff => Guess::Run,
-        Sign::Returned | Sign::RestedAndAwaited | Sign::Rested | Sign::Crashed => Guess::Apart { crashes },
+        Sign::Crashed if crashes + 1 >= limit => Guess::Rest { crashes: crashes + 1 },
+        Sign::Crashed => Guess::Apart { crashes: crashes + 1 },
     }
 }
 
@@ -63,16 +65,18 @@ mod tests {
     #[test]
     fn guesses_by_table() {
         let (apart, poison) = (|crashes| Guess::Apart { crashes }, |crashes| Guess::Poison { crashes });
+        let rest = |crashes| Guess::Rest { crashes };
         for (sign, crashes, guessed) in [
-            (Sign::Returned, 0, Guess::Rest),
-            (Sign::RestedAndAwaited, 0, Guess::Rest),
+            (Sign::Returned, 0, rest(0)),
+            (Sign::RestedAndAwaited, 3, rest(3)),
             (Sign::Rested, 0, apart(1)),
             (Sign::Rested, 2, apart(2)),
             (Sign::Apart, 1, Guess::Run),
             (Sign::BrokenOff, 1, Guess::Run),
             (Sign::Crashed, 1, apart(2)),
-            (Sign::Crashed, 2, poison(3)),
-            (Sign::Apart, 3, poison(3)),
+            (Sign::Crashed, 2, rest(3)),
+            (Sign::Apart, 3, rest(3)),
+            (Sign::Rested, 3, poison(3)),
         ] {
             assert_eq!(guess(sign, crashes, 3), guessed, "{sign:?} with {crashes}");
         }
@@ -89,7 +93,7 @@ mod tests {
                         killed += 1;
                         (Sign::Crashed, crashes)
                     }
-                    Guess::Rest => (Sign::Rested, crashes),
+                    Guess::Rest { crashes } => (Sign::Rested, crashes),
                     Guess::Apart { crashes } => (Sign::Apart, crashes),
                     Guess::Poison { crashes } => break crashes,
                 };

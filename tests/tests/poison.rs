@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use warren_core::QueueName;
+use warren_core::{QueueName, Timestamp, ladder};
 use warren_tests::{
     Broker, Stage,
     books::{Balance, dead_letters},
@@ -96,5 +96,26 @@ async fn poison_kills_three_workers_and_no_more_where_redis_is_flushed_at_each_d
     Fault::Poison.strike(&mut stage, 1).await;
     put_aside(&mut stage, async |stage| drop(stage.stand.redis_command(&["FLUSHALL"]).await)).await;
     settle(&mut stage).await;
+    assert_eq!(deaths(&stage), CRASHES);
+}
+
+// The second death is on record when its delivery is put off, and cannot be asked for when it comes back.
+#[tokio::test]
+async fn poison_kills_three_workers_and_no_more_where_redis_goes_while_it_rests() {
+    // Nothing else is on the ladder.
+    let mut stage = Stage::set(Size { monitors: 1, producers: 0, ..Size::default() }).await;
+    let stay = ladder::next_stay(Timestamp::default(), Timestamp::from_millis(3_200)).expect("a stay");
+    let resting = format!("{}\t1", stage.pool.names().delay(stay.level));
+    Fault::Poison.strike(&mut stage, 1).await;
+    put_aside(&mut stage, async |stage| {
+        let columns = ["list_queues", "--quiet", "--no-table-headers", "name", "messages_unacknowledged"];
+        while deaths(stage) == 2 {
+            if stage.stand.control(&columns).await.lines().any(|line| line == resting) {
+                stage.stand.stop_redis();
+                break;
+            }
+        }
+    })
+    .await;
     assert_eq!(deaths(&stage), CRASHES);
 }

@@ -59,6 +59,13 @@ impl Board {
         Some(Place { board: self.clone(), key: Some(key), wish })
     }
 
+    /// Has this delivery taken over by its attempt, if that is running.
+    pub fn join(&self, task: &TaskId, attempt: Attempt, receipt: &Receipt) -> bool {
+        let mut entries = self.lock();
+        let entry = entries.get_mut(&(task.clone(), attempt));
+        entry.map(|entry| entry.receipts.push(receipt.clone())).is_some()
+    }
+
     /// Asks every running attempt to end whose task is meant.
     pub fn cancel(&self, is_meant: impl Fn(&TaskId) -> bool) {
         let entries = self.lock();

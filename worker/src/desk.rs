@@ -115,6 +115,11 @@ impl Desk {
             Box::pin(self.settlement.line_up(taken, work)).await
         } else {
             let decision = if may_not_be_the_first(taken, work) {
+                // Before the record is asked: what is not running here by then has told of its end.
+                if self.board.join(&work.id, work.task.attempt, &taken.receipt) {
+                    debug!("it runs here already, and has taken this delivery over");
+                    return;
+                }
                 Box::pin(self.suspicion.consider(work, taken)).await
             } else {
                 Decision::Run
@@ -154,9 +159,9 @@ impl Desk {
                 Some(self.settlement.carry_out(work, taken, &end.outcome, verdict, end.at, true).await)
             }
             Decision::Over => Some(Fate::Acknowledge),
-            Decision::Later => {
-                debug!("whoever began it may be at it still: it is asked for again later");
-                Some(self.settlement.postpone(work, taken, now).await)
+            Decision::Later(suspects) => {
+                debug!(?suspects, "somebody may be at it still: it is asked for again later");
+                Some(self.settlement.postpone(work, taken, &suspects).await)
             }
             Decision::Suspect(suspects) => {
                 warn!(?suspects, "workers began this attempt and did not end it: it runs apart from the others");

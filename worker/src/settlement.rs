@@ -36,7 +36,7 @@ use crate::{
     suspicion::Suspects,
 };
 
-// A single stay on the ladder.
+// A single stay on the ladder, if it begins at once.
 const POSTPONED: Duration = Duration::from_millis(3_200);
 // Of one that keeps its place and could not be handled.
 const GIVEN_BACK: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ impl Settlement {
             Verdict::Complete | Verdict::Cancel => Fate::Acknowledge,
             Verdict::Retry { due } => {
                 let route = Route { queue, attempt: attempt.next(), due: Some(due), deadline: None };
-                self.pass_on(taken, copy(), route, Lane::Tasks).await
+                self.pass_on(taken, copy(), route, Lane::Tasks, clock::now()).await
             }
             Verdict::DeadLetter { reason } => {
                 let error = outcome.error().unwrap_or_default();
@@ -169,13 +169,11 @@ impl Settlement {
 
     /// Puts a delivery where the tasks run that may have killed a worker, with what is known of those workers.
     pub async fn suspect(&self, taken: &Taken, work: &Work, suspects: &Suspects) -> Fate {
-        let copy = Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str());
-        let copy = copy.without(&[header::CRASHED]).number(header::CRASHES, suspects.crashes as u64);
-        let names: Vec<_> = suspects.workers.iter().map(WorkerId::as_str).collect();
-        let copy = if names.is_empty() { copy } else { copy.text(header::CRASHED, &names.join(",")) };
+        let copy = noted(Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str()), suspects);
         if taken.receipt.is_in_turn() {
             let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);
-            return self.pass_on(taken, copy, Route { queue, attempt, due: None, deadline }, Lane::Suspects).await;
+            let now = clock::now();
+            return self.pass_on(taken, copy, Route { queue, attempt, due: None, deadline }, Lane::Suspects, now).await;
         }
         self.deliver(&copy.expiration(None).to_queue(&self.names.suspect(&work.task.queue))).await
     }
@@ -191,12 +189,14 @@ impl Settlement {
         self.deliver(&copy.to_queue(&self.names.held())).await
     }
 
-    /// Puts a delivery on the delay ladder for a while, for another worker is at it or nobody knows. Nothing is decided by
-    /// that, so nothing is written.
-    pub async fn postpone(&self, work: &Work, taken: &Taken, now: Timestamp) -> Fate {
-        let copy = Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str()).check();
+    /// Puts a delivery on the delay ladder for a while, for somebody is at it or nobody knows, with what is known of the
+    /// workers that may die of it. Nothing is decided by that, so nothing is recorded.
+    pub async fn postpone(&self, work: &Work, taken: &Taken, suspects: &Suspects) -> Fate {
+        let copy = noted(Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str()).check(), suspects);
         let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);
-        self.pass_on(taken, copy, Route { queue, attempt, due: Some(now.plus(POSTPONED)), deadline }, taken.lane).await
+        let now = clock::now();
+        let route = Route { queue, attempt, due: Some(now.plus(POSTPONED)), deadline };
+        self.pass_on(taken, copy, route, Lane::Tasks, now).await
     }
 
     /// Moves a delivery to where tasks of its key, or without one, are taken from.
@@ -210,8 +210,7 @@ impl Settlement {
 
     // By a copy; or, where others wait behind it, by staying where it is and becoming what the copy would have been. Should
     // this worker die, the broker hands out what was there before, and the record tells how far that had come.
-    async fn pass_on(&self, taken: &Taken, copy: Copy, route: Route<'_>, lane: Lane) -> Fate {
-        let now = clock::now();
+    async fn pass_on(&self, taken: &Taken, copy: Copy, route: Route<'_>, lane: Lane, now: Timestamp) -> Fate {
         if !taken.receipt.is_in_turn() {
             return self.deliver(&route.address(copy, &self.names, now)).await;
         }
@@ -306,6 +305,12 @@ impl Settlement {
             Err(cause) => warn!(error = %cause, "a result was not delivered to whoever asked for it"),
         }
     }
+}
+
+fn noted(copy: Copy, suspects: &Suspects) -> Copy {
+    let copy = copy.without(&[header::CRASHED]).number(header::CRASHES, suspects.crashes as u64);
+    let names: Vec<_> = suspects.workers.iter().map(WorkerId::as_str).collect();
+    if names.is_empty() { copy } else { copy.text(header::CRASHED, &names.join(",")) }
 }
 
 fn like(delivery: &Delivery, properties: BasicProperties, redelivered: bool) -> Delivery {

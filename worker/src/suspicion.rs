@@ -11,7 +11,7 @@ use tracing::debug;
 use warren_core::{
     Redelivery, WorkerId, consider,
     event::Run,
-    record::End,
+    record::{End, TaskRecord},
     unrecorded::{Guess, Sign, guess},
     worker::{Health, WorkerRecord},
 };
@@ -41,8 +41,8 @@ pub enum Decision {
     Run,
     /// Nothing.
     Over,
-    /// Another worker is at it, or it is not known yet: ask again later.
-    Later,
+    /// Somebody is at it, or nobody knows yet: write this on it, and ask again later.
+    Later(Suspects),
     /// Do once more what the verdict on record asks for.
     CarryOut(Box<End>),
     /// Put it where suspects run one at a time, and write this on it.
@@ -66,6 +66,26 @@ impl Suspects {
         let workers = work.task.crashed.clone();
         Self { crashes: workers.len().max(work.task.crashes as usize), workers }
     }
+
+    // True if one of them was not among these. A death that was counted without its name may be theirs.
+    fn add(&mut self, workers: impl IntoIterator<Item = WorkerId>) -> bool {
+        let known = self.workers.len();
+        for worker in workers {
+            if !self.workers.contains(&worker) {
+                self.workers.push(worker);
+            }
+        }
+        self.crashes = self.crashes.max(self.workers.len());
+        self.workers.len() > known
+    }
+
+    // Takes those away for which `records`, in their order, tell that they did not die of it.
+    fn strike(&mut self, records: Vec<Option<WorkerRecord>>, outlived: impl Fn(&WorkerRecord) -> bool) {
+        let known = self.workers.len();
+        let mut records = records.into_iter();
+        self.workers.retain(|_| !records.next().flatten().is_some_and(|record| outlived(&record)));
+        self.crashes -= known - self.workers.len();
+    }
 }
 
 /// Knows whom to ask, and what to make of the answer.
@@ -83,10 +103,12 @@ pub struct Suspicion {
     pub abort: CancellationToken,
 }
 
-// What the record says of the other workers.
+// What the record says of those that began it.
 enum Others {
-    // They began it and may have died of it.
+    // They may have died of it.
     Began(Vec<WorkerId>),
+    // Of these one may be at it still.
+    AtIt(Vec<WorkerId>),
     // Whatever they did, this is what is to be done.
     Settled(Decision),
     // Nobody answers.
@@ -135,29 +157,30 @@ impl Suspicion {
     }
 
     async fn decide(&self, work: &Work, taken: &Taken, own: Option<&Run>) -> Decision {
-        let others = match self.others(work, taken, own).await {
-            Others::Began(workers) => workers,
+        let mut suspects = Suspects::of(work);
+        let is_news = match self.others(work, taken, own).await {
+            Others::Began(workers) => suspects.add(workers),
+            // Whoever asks next may find nobody who knows that they were.
+            Others::AtIt(workers) => {
+                suspects.add(workers);
+                return Decision::Later(suspects);
+            }
             Others::Settled(decision) => return decision,
             Others::Unknown => return self.guess(work, taken).await,
         };
-        let is_news = !others.is_empty();
-        let mut suspects = Suspects::of(work);
-        suspects.workers.extend(others);
         let Some(records) = self.witness.workers(&suspects.workers).await else {
             return self.guess(work, taken).await;
         };
         // Who has been heard of since did not die of it; and whoever reads the names next may have nobody to ask.
-        let mut records = records.into_iter();
-        suspects.workers.retain(|_| !records.next().flatten().is_some_and(|record| self.outlived(&record)));
-        suspects.crashes = match own {
+        suspects.strike(records, |record| self.outlived(record));
+        if own.is_some() {
             // The record is complete, and knows better than what was counted without it.
-            Some(_) => suspects.workers.len(),
-            None => suspects.crashes.max(suspects.workers.len()),
-        };
+            suspects.crashes = suspects.workers.len();
+        }
         match taken.lane {
             Lane::Tasks if suspects.crashes == 0 => Decision::Run,
             Lane::Tasks => Decision::Suspect(suspects),
-            Lane::Suspects if suspects.workers.len() >= self.crashes => self.judge(work, taken, suspects).await,
+            Lane::Suspects if suspects.workers.len() >= self.crashes => self.judge(work, taken, own, suspects).await,
             // Written down before it runs again: the next may find nobody to ask.
             Lane::Suspects if is_news && !work.assignment.handler.is_isolated() => Decision::Suspect(suspects),
             Lane::Suspects => Decision::Run,
@@ -165,7 +188,8 @@ impl Suspicion {
     }
 
     // Whoever began it may be at it still, and only cut off from the broker for a moment: its last word holds for half of
-    // the time after which it counts as lost. Nothing is held up meanwhile: the delivery rests on the ladder.
+    // the time after which it counts as lost. Nothing is held up meanwhile: the delivery rests on the ladder. What this
+    // worker itself began is over here, or the delivery would have been taken over; its end may not be on record yet.
     async fn others(&self, work: &Work, taken: &Taken, own: Option<&Run>) -> Others {
         let (mut asked, mut later) = (false, Vec::new());
         loop {
@@ -177,30 +201,32 @@ impl Suspicion {
                     None => return Others::Began(Vec::new()),
                 }
             }
-            let runs = match consider(&record, work.task.attempt, &self.me) {
-                Redelivery::CarryOut { end, .. } => return Others::Settled(Decision::CarryOut(Box::new(end))),
-                Redelivery::Over => return Others::Settled(Decision::Over),
-                Redelivery::Run => Vec::new(),
-                Redelivery::Suspect { runs } => runs,
+            let mut runs = match open(&record, work, own) {
+                Ok(runs) => runs,
+                Err(decision) => return Others::Settled(decision),
             };
-            let is_settled = |run: &Run| work.task.crashed.contains(&run.worker) || later.contains(run);
-            let runs: Vec<_> = runs.into_iter().filter(|run| !is_settled(run)).collect();
+            runs.retain(|run| !later.contains(run));
             let workers: Vec<_> = runs.iter().map(|run| run.worker.clone()).collect();
+            let others = workers.iter().filter(|worker| **worker != self.me).cloned().collect();
             if asked || runs.is_empty() {
-                return Others::Began(workers);
+                return Others::Began(others);
             }
-            let Some(records) = self.witness.workers(&workers).await else { return Others::Began(workers) };
+            let Some(records) = self.witness.workers(&workers).await else { return Others::Began(others) };
             let now = clock::now();
-            let patience = if self.is_shaken(taken) { Duration::MAX } else { self.silence() };
-            let may_go_on =
-                |run: &Run, record: &WorkerRecord| record.may_be_at(&work.id, work.task.attempt, run, now, patience);
+            // Of itself this worker knows that only the record is behind.
+            let is_late = workers.contains(&self.me) && self.witness.is_moving().await;
+            let may_go_on = |run: &Run, record: &WorkerRecord| {
+                let holds = self.is_shaken(taken) || is_late && run.worker == self.me;
+                let patience = if holds { Duration::MAX } else { self.silence() };
+                record.may_be_at(&work.id, work.task.attempt, run, now, patience)
+            };
             let known = runs.into_iter().zip(records).filter_map(|(run, record)| Some((run, record?)));
             let at_it = known.filter(|(run, record)| may_go_on(run, record)).map(|(run, _)| run);
             // Of two that begin at once the earlier goes on, and not neither.
             let is_later = |run: &Run| own.is_some_and(|own| (own.started, &own.worker) < (run.started, &run.worker));
             let (yielding, first): (Vec<_>, Vec<_>) = at_it.partition(is_later);
             if !first.is_empty() {
-                return Others::Settled(Decision::Later);
+                return Others::AtIt(others);
             }
             later.extend(yielding);
             // The task's record once more, for it must be read after the workers'.
@@ -209,14 +235,18 @@ impl Suspicion {
     }
 
     // A worker that lives was cut off or shut down; it did not die of the task. Only when that could make the difference
-    // is it worth waiting until the fate of each is known.
-    async fn judge(&self, work: &Work, taken: &Taken, suspects: Suspects) -> Decision {
+    // is it worth waiting until the fate of each is known, and the record holds all that was told before this began: a run,
+    // or a heartbeat, of this worker's that is later.
+    async fn judge(&self, work: &Work, taken: &Taken, own: Option<&Run>, suspects: Suspects) -> Decision {
         // The clock may be set back meanwhile.
-        let begun = Instant::now();
+        let (begun, since) = (Instant::now(), clock::now());
+        let asked: Vec<_> = suspects.workers.iter().chain([&self.me]).cloned().collect();
         loop {
-            let Some(records) = self.witness.workers(&suspects.workers).await else {
+            let Some(mut records) = self.witness.workers(&asked).await else {
                 return self.guess(work, taken).await;
             };
+            let heartbeat = records.pop().flatten().and_then(|record| record.heartbeat);
+            let is_complete = own.is_some() || heartbeat.is_some_and(|heartbeat| heartbeat.at > since);
             let (now, waited) = (clock::now(), begun.elapsed() > self.lost_after + BETWEEN_LOOKS);
             let is_shaken = self.is_shaken(taken) && !waited;
             // Who lives has been heard of within that time.
@@ -224,7 +254,13 @@ impl Suspicion {
                 record.as_ref().map_or(waited, |record| record.health(now, self.lost_after) == Health::Lost)
             };
             if !is_shaken && records.iter().filter(|record| is_lost(record)).count() >= self.crashes {
-                return Decision::Poison(suspects);
+                if is_complete {
+                    let Some(record) = self.witness.task(&work.id).await else { return self.guess(work, taken).await };
+                    return open(&record, work, own).map_or_else(|decision| decision, |_| Decision::Poison(suspects));
+                }
+                if waited {
+                    return self.guess(work, taken).await;
+                }
             }
             if waited || self.abort.run_until_cancelled(sleep(BETWEEN_LOOKS)).await.is_none() {
                 return Decision::Run;
@@ -251,14 +287,14 @@ impl Suspicion {
         if work.assignment.handler.is_isolated() {
             // Whoever had it may be at it still, and another of its key must not begin beside it.
             let may_run_elsewhere = taken.receipt.is_in_turn() && taken.delivery.redelivered;
-            return if may_run_elsewhere { Decision::Later } else { Decision::Run };
+            return if may_run_elsewhere { Decision::Later(Suspects::of(work)) } else { Decision::Run };
         }
         let Suspects { workers, crashes } = Suspects::of(work);
         let sign = self.sign(taken).await;
         debug!(?sign, crashes, "no record to go by");
         match guess(sign, crashes, self.crashes) {
             Guess::Run => Decision::Run,
-            Guess::Rest => Decision::Later,
+            Guess::Rest { crashes } => Decision::Later(Suspects { workers, crashes }),
             Guess::Apart { crashes } => Decision::Suspect(Suspects { workers, crashes }),
             Guess::Poison { crashes } => Decision::Poison(Suspects { workers, crashes }),
         }
@@ -275,5 +311,15 @@ impl Suspicion {
                 Session::First | Session::Again => Sign::Crashed,
             },
         }
+    }
+}
+
+// The runs of this attempt that have not ended, or what is to be done because one has.
+fn open(record: &TaskRecord, work: &Work, own: Option<&Run>) -> Result<Vec<Run>, Decision> {
+    match consider(record, work.task.attempt, own) {
+        Redelivery::CarryOut { end, .. } => Err(Decision::CarryOut(Box::new(end))),
+        Redelivery::Over => Err(Decision::Over),
+        Redelivery::Run => Ok(Vec::new()),
+        Redelivery::Suspect { runs } => Ok(runs),
     }
 }
