@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     Stage,
     books::{Balance, Duplicate},
-    fault::Fault,
+    fault::{Fault, Part},
     history,
     ledger::{self, Execution},
     mixture::Aftermath,
@@ -20,6 +20,10 @@ use crate::{
 
 // What a fault breaks off is noticed and begun again within this time of its end, in milliseconds.
 const AFTERWARDS: u64 = 15_000;
+// So long a monitor may take until what was told meanwhile is on record.
+const CATCHING_UP: u64 = 5_000;
+// What it leaves on the ladder, or behind an alarm, comes within this.
+const LEFT_BEHIND: u64 = 60_000;
 const PROMPT: Duration = Duration::from_secs(5);
 // Of each broken promise so many histories are told.
 const EXAMPLES: usize = 10;
@@ -135,11 +139,17 @@ impl Report {
 
 // The faults that may be the reason for an execution too many: each that breaks off what runs or what is to be
 // acknowledged, and was at work between its first and its second beginning. A task that kills its workers is at work
-// whenever it begins, which is at `deaths`.
+// whenever it begins, which is at `deaths`. Copies that an earlier fault has left are told apart only by the record.
 fn reasons(aftermaths: &[Aftermath], deaths: &[u64], duplicate: &Duplicate) -> Vec<Fault> {
+    let hid_it = |one: &Aftermath| {
+        let was_away = one.struck <= duplicate.again && duplicate.again <= one.mended + CATCHING_UP;
+        matches!(one.fault.part(), Part::Redis | Part::Monitors) && was_away
+    };
+    let is_blind = aftermaths.iter().any(hid_it);
+    let reach = if is_blind { LEFT_BEHIND } else { AFTERWARDS };
     let was_at_work = |one: &&Aftermath| match one.fault {
         Fault::Poison => deaths.iter().any(|death| (duplicate.first..=duplicate.again).contains(death)),
-        _ => one.struck <= duplicate.again && duplicate.first <= one.mended + AFTERWARDS,
+        _ => one.struck <= duplicate.again && duplicate.first <= one.mended + reach,
     };
     let causes = aftermaths.iter().filter(|aftermath| aftermath.fault.repeats_work());
     causes.filter(was_at_work).map(|aftermath| aftermath.fault).collect()
