@@ -1,7 +1,7 @@
 //! Hands tasks of kind `ledger` in, and writes each id down in the file `LEDGER` once it is confirmed.
 //!
 //! `RATE` tasks a second, for ever or `COUNT` of them; each id begins with `NAME`. Of a hundred tasks some
-//! take longer, some are delayed, some fail first, and one is hopeless, by the number of the task.
+//! take longer, some are delayed, some are in order, some fail first, and one is hopeless, by the number of the task.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -60,6 +60,8 @@ async fn hand_in(producer: &Producer, name: &str, number: u64) -> Option<TaskId>
 fn task(id: &str, number: u64) -> NewTask {
     let priority = u8::try_from(number % 10).expect("less than ten");
     let task = NewTask::new("ledger").id(id).priority(priority).max_attempts(4);
+    // Those that fail are among them.
+    let task = if number % 10 == 3 { task.order_key(format!("key-{}", number / 10 % 7)) } else { task };
     match number % 100 {
         7 => task.json(&json!({"ms": 1_500})),
         17 | 57 => task.json(&json!({"ms": 400})),
