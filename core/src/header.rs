@@ -46,7 +46,7 @@ pub const DUE: &str = "warren-due";
 pub const LEAVE: &str = "warren-leave";
 /// The time after which this attempt is no longer started: what is left of the message's expiration.
 pub const EXPIRES: &str = "warren-deadline";
-/// When the task was first seen by Warren.
+/// When the task was first seen by Warren, where its id does not [tell](crate::TaskId::made).
 pub const SUBMITTED: &str = "warren-submitted";
 /// This copy may be a second one: ask the record before running it.
 pub const CHECK: &str = "warren-check";

@@ -1,6 +1,6 @@
 //! Who and what: the names of tasks, kinds, queues, schedules, workflows and workers.
 
-use crate::name::name_type;
+use crate::{Timestamp, name::name_type};
 
 name_type!(
     /// A task's id: chosen by whoever submits the task, or by the worker that takes a message without one.
@@ -84,6 +84,18 @@ name_type!(
     |text| (1..=100).contains(&text.len()) && !text.chars().any(char::is_control)
 );
 
+impl TaskId {
+    /// When it was made, where it is a UUID of version 7: that begins with milliseconds since 1970 (RFC 9562, 5.7).
+    pub fn made(&self) -> Option<Timestamp> {
+        let bytes = self.as_str().as_bytes();
+        let is_uuid =
+            bytes.len() == 36 && [8, 13, 18, 23].iter().all(|place| bytes[*place] == b'-') && bytes[14] == b'7';
+        let hexadecimal = |millis: u64, byte: &u8| Some(millis << 4 | u64::from(char::from(*byte).to_digit(16)?));
+        let millis = || bytes[..8].iter().chain(&bytes[9..13]).try_fold(0, hexadecimal);
+        is_uuid.then(millis)?.map(Timestamp::from_millis)
+    }
+}
+
 impl Default for QueueName {
     /// The queue that is meant when none is named.
     fn default() -> Self {
@@ -114,6 +126,25 @@ mod tests {
         }
         for bad in ["", "a b", "a\u{7}", &"i".repeat(201)] {
             assert!(TaskId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_tells_when_it_was_made_only_where_it_is_such_a_uuid() {
+        let made = |id: &str| TaskId::parse(id).unwrap().made();
+        let time = Some(Timestamp::from_millis(0x0193_A5B6_C7D8));
+        assert_eq!(made("0193a5b6-c7d8-7abc-8def-0123456789ab"), time);
+        assert_eq!(made("0193A5B6-C7D8-7ABC-8DEF-0123456789AB"), time);
+        for other in [
+            "0193a5b6-c7d8-4abc-8def-0123456789ab",
+            "0193a5b6c7d87abc8def0123456789ab",
+            "0193a5b6-c7d8-7abc-8def-0123456789a",
+            "0193a5bx-c7d8-7abc-8def-0123456789ab",
+            "+193a5b6-c7d8-7abc-8def-0123456789ab",
+            "0193a5\u{fc}-c7d8-7abc-8def-0123456789ab",
+            "7",
+        ] {
+            assert_eq!(made(other), None, "{other}");
         }
     }
 

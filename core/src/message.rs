@@ -149,6 +149,7 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
     let attempt = fields.attempt(header::ATTEMPT);
     // Whoever hands in twice may do so within a moment.
     let once = fields.flag(header::ONCE);
+    let submitted = fields.time(header::SUBMITTED).or_else(|| id.as_ref().and_then(TaskId::made));
     let task = Task {
         id,
         kind,
@@ -158,7 +159,7 @@ pub fn parse(incoming: &Incoming, queue: &QueueName, now: Timestamp) -> Result<T
         wait: fields.wait(now),
         deadline: fields.deadline(),
         overrides: fields.overrides(),
-        submitted: fields.time(header::SUBMITTED),
+        submitted,
         counted_from: fields.attempt(header::COUNTED_FROM).unwrap_or(Attempt::FIRST),
         // All are read, so that a mistake in any is named.
         check: fields.flag(header::CHECK) | once,

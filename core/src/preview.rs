@@ -90,7 +90,16 @@ fn text(bytes: &[u8]) -> Option<&str> {
         }
         Err(_) => return None,
     };
-    (!text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c))).then_some(text)
+    is_shown(text).then_some(text)
+}
+
+fn is_shown(text: &str) -> bool {
+    if text.is_ascii() {
+        // To the end in any case: so it goes many bytes at a time.
+        let obeyed = |byte: u8| byte.is_ascii_control() & !matches!(byte, b'\n' | b'\r' | b'\t');
+        return !text.bytes().fold(false, |found, byte| found | obeyed(byte));
+    }
+    !text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c))
 }
 
 // A payload is never logged, not even as a part of something else.
@@ -122,6 +131,9 @@ mod tests {
             (b"a\0b", 100, binary(b"a\0b"), 3),
             (b"\xff\xfe", 100, binary(b"\xff\xfe"), 2),
             (b"a\x1b[31m", 100, binary(b"a\x1b[31m"), 6),
+            (b"a\x7f", 100, binary(b"a\x7f"), 2),
+            ("ü\u{85}".as_bytes(), 100, binary("ü\u{85}".as_bytes()), 4),
+            ("ü\n\r".as_bytes(), 100, text("ü\n\r"), 4),
             (b"abc", 0, None, 0),
             (b"", 100, None, 0),
         ] {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt, future::join_all, stream};
+use futures::{Stream, StreamExt, stream};
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use tokio::sync::Semaphore;
 use warren_core::{QueueName, TaskId, event::Event, event::Submitted};
@@ -90,13 +90,8 @@ impl Producer {
     ///
     /// # Errors
     /// See [`Error`]. Nothing is sent where a field cannot be accepted.
-    pub async fn enqueue(&self, mut task: NewTask) -> Result<TaskId, Error> {
-        self.check_size(&task)?;
-        if let (None, Some(app)) = (&task.app_id, &self.app_id) {
-            task = task.app_id(app);
-        }
-        let Message { outgoing, submitted } =
-            message::compose(task, self.topology.names(), clock::now(), clock::task_id(), self.preview_bytes)?;
+    pub async fn enqueue(&self, task: NewTask) -> Result<TaskId, Error> {
+        let Message { outgoing, submitted } = self.compose(task)?;
         let published = self.publisher.publish(&outgoing).await;
         published.map_err(|error| Error::publish(error, &submitted.about.queue, self.limit))?;
         Ok(self.report(submitted).await)
@@ -125,17 +120,50 @@ impl Producer {
                 (tag, task, room.acquire_many_owned(bytes).await.expect("the room is never closed"))
             }
         });
-        let send = move |(tag, task, _place)| async move {
-            match task {
-                Ok(task) => (tag, self.enqueue(task).await.map_err(E::from)),
-                Err(error) => (tag, Err(error)),
-            }
-        };
         placed
             .ready_chunks(CHUNK)
-            .map(move |chunk| join_all(chunk.into_iter().map(send)))
+            .map(move |chunk| self.enqueue_chunk(chunk))
             .buffered(WINDOW / CHUNK)
             .flat_map(stream::iter)
+    }
+
+    // All of it is composed before the first message is handed over, so that they follow closely on each other.
+    async fn enqueue_chunk<T, E: From<Error>, Place>(
+        &self,
+        chunk: Vec<(T, Result<NewTask, E>, Place)>,
+    ) -> Vec<(T, Result<TaskId, E>)> {
+        let (mut outgoing, mut composed, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (tag, task, place) in chunk {
+            let submitted = task.and_then(|task| {
+                let message = self.compose(task)?;
+                outgoing.push(message.outgoing);
+                Ok(message.submitted)
+            });
+            composed.push((tag, submitted));
+            places.push(place);
+        }
+        let mut published = self.publisher.publish_all(&outgoing).await.into_iter();
+        let mut results = Vec::with_capacity(composed.len());
+        for (tag, submitted) in composed {
+            let result = match submitted {
+                Err(error) => Err(error),
+                Ok(submitted) => match published.next().expect("each message has a result") {
+                    Ok(()) => Ok(self.report(submitted).await),
+                    Err(error) => Err(Error::publish(error, &submitted.about.queue, self.limit).into()),
+                },
+            };
+            results.push((tag, result));
+        }
+        results
+    }
+
+    fn compose(&self, mut task: NewTask) -> Result<Message, Error> {
+        self.check_size(&task)?;
+        if let (None, Some(app)) = (&task.app_id, &self.app_id) {
+            task = task.app_id(app);
+        }
+        let names = self.topology.names();
+        Ok(message::compose(task, names, clock::now(), clock::task_id(), self.preview_bytes)?)
     }
 
     /// Why a task would have to wait now, if it would.

@@ -237,7 +237,7 @@ impl Copy {
     /// which.
     pub fn to_queue(mut self, queue: &str) -> Outgoing {
         // A foreign user's name would make the broker close the channel: only that user may publish it.
-        let properties = without_user(self.properties.clone());
+        let properties = without_user(std::mem::take(&mut self.properties));
         let mut shed = Vec::new();
         while size::properties(&properties) + size::table(&self.headers) > LARGEST_HEADERS {
             let foreign = self.headers.inner().iter().filter(|(name, _)| !name.as_str().starts_with("warren-"));
@@ -247,7 +247,9 @@ impl Copy {
             shed.push(name);
             self = self.text(header::SHED, &shed.join(","));
         }
-        Outgoing::to_queue(queue, properties.with_headers(self.headers), self.body)
+        let is_bare = self.headers.inner().is_empty() && properties.headers().is_none();
+        let properties = if is_bare { properties } else { properties.with_headers(self.headers) };
+        Outgoing::to_queue(queue, properties, self.body)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod connection;
+mod line;
 pub mod message;
 pub mod node;
 pub mod publisher;

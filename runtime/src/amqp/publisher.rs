@@ -4,32 +4,28 @@
 //! library while the broker blocks the connection, for there it would wait without bound.
 
 use std::{
-    collections::HashMap,
-    future::poll_fn,
-    pin::pin,
-    sync::{Arc, Mutex, MutexGuard},
+    pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
-use futures::FutureExt;
-use lapin::{Channel, Confirmation, PublisherConfirm, options::BasicPublishOptions};
+use futures::{
+    FutureExt,
+    future::{Either, select},
+};
+use lapin::Confirmation;
 use tokio::{
     sync::{Notify, Semaphore, watch},
-    time::Instant,
+    time::{Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Connector, Error, Outgoing,
-    connection::Link,
-    session::{self, Sessions},
-    wire::Returns,
-};
+use super::{Connector, Error, Outgoing, connection::Link, line::Line, session::Sessions};
 use crate::readiness::Latch;
 
-// The client library walks all that is pending when the broker confirms many at once: a larger window costs more.
-const WINDOW: usize = 1_000;
-const STALE_AFTER: Duration = Duration::from_secs(3);
+/// As many messages are on their way at once. The client library walks all of them when the broker confirms many at once: a
+/// larger window costs more.
+pub const WINDOW: usize = 1_000;
 
 /// The largest body that every supported broker takes (RabbitMQ 4.0 release notes).
 pub const LARGEST_BODY: usize = 16 << 20;
@@ -84,61 +80,6 @@ pub struct Publisher {
     timeout: Duration,
 }
 
-// A node of a cluster may go on sending what comes by a channel to a queue's leader that is dead, or refuse it for that
-// queue as if it were full, for as long as the channel lives (seen with RabbitMQ 3.10). A new channel asks who leads now.
-#[derive(Debug)]
-struct Line {
-    channel: Channel,
-    blocked: watch::Receiver<bool>,
-    returns: Returns,
-    // Held while a message gets its number and its place among the frames.
-    order: Mutex<()>,
-    // Since when a queue has refused everything that came by this channel.
-    refused: Mutex<HashMap<String, Instant>>,
-}
-
-impl Line {
-    fn new(channel: Channel, link: &Link) -> Arc<Self> {
-        let (blocked, returns) = (link.blocked(), link.returns());
-        Arc::new(Self { channel, blocked, returns, order: Mutex::default(), refused: Mutex::default() })
-    }
-
-    async fn unblocked(&self) -> Result<(), PublishError> {
-        if *self.blocked.borrow() {
-            let mut blocked = self.blocked.clone();
-            blocked.wait_for(|blocked| !blocked).await.map_err(|_| PublishError::Disconnected)?;
-        }
-        Ok(())
-    }
-
-    // The client library numbers a message, and then, not in one step, puts its frames behind those of others. Two threads at
-    // once could do the one in this order and the other in that: each would be told what became of the other's message.
-    async fn send(&self, message: &Outgoing) -> Result<PublisherConfirm, lapin::Error> {
-        // With `mandatory` the broker returns what no queue took (RabbitMQ documentation, "Publishers").
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let (exchange, key, properties) = (message.exchange.clone(), message.key.clone(), message.properties.clone());
-        let mut sending = pin!(self.channel.basic_publish(exchange, key, options, &message.body, properties));
-        poll_fn(|context| {
-            let _in_order = self.order.lock().expect("nobody panics while a message is handed over");
-            sending.as_mut().poll(context)
-        })
-        .await
-    }
-
-    fn took(&self, queue: &str) {
-        self.refusals().remove(queue);
-    }
-
-    // Whether it has done so for a while.
-    fn refused(&self, queue: &str) -> bool {
-        self.refusals().entry(queue.to_owned()).or_insert_with(Instant::now).elapsed() > STALE_AFTER
-    }
-
-    fn refusals(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.refused.lock().expect("nobody panics while looking at a clock")
-    }
-}
-
 /// The component behind the handles.
 #[derive(Debug)]
 pub struct PublisherLoop {
@@ -163,34 +104,57 @@ impl Publisher {
 
     /// Publishes one message, and returns when the broker has confirmed and routed it.
     pub async fn publish(&self, message: &Outgoing) -> Result<(), PublishError> {
-        if message.body.len() > LARGEST_BODY {
-            return Err(PublishError::TooLarge(message.body.len()));
-        }
+        fits(message)?;
         let _place = self.window.acquire().await.expect("the window is never closed");
-        let mut line = None;
-        let attempt = async {
-            let found = line.insert(self.line().await?);
-            found.unblocked().await?;
-            self.told(found, message).await
+        let mut late = pin!(sleep(self.timeout));
+        let line = before(late.as_mut(), self.line()).await.unwrap_or_else(|| Err(self.silence(None)))?;
+        let sending = async {
+            line.unblocked().await?;
+            let confirmation = match line.send(message).await {
+                Ok(confirm) => confirm.await,
+                Err(error) => Err(error),
+            };
+            self.told(&line, message, confirmation)
         };
-        let result = tokio::time::timeout(self.timeout, attempt).await;
-        let Some(line) = line else { return result.unwrap_or(Err(PublishError::Disconnected)) };
-        let key = message.key.as_str();
-        match result {
-            Ok(result) => {
-                match result {
-                    Ok(()) => line.took(key),
-                    Err(PublishError::Nacked { .. }) if line.refused(key) => self.stale.notify_one(),
-                    Err(_) => {}
-                }
-                result
-            }
-            Err(_) if *line.blocked.borrow() => Err(PublishError::Blocked),
-            Err(_) => {
-                self.stale.notify_one();
-                Err(PublishError::TimedOut(self.timeout))
-            }
+        before(late, sending).await.unwrap_or_else(|| Err(self.silence(Some(&line))))
+    }
+
+    /// Publishes many messages as [`publish`](Self::publish) does one, and returns what became of each, in their order.
+    /// Together they cost this process and the broker less than one by one. At most [`WINDOW`] at once.
+    pub async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<(), PublishError>> {
+        let places = u32::try_from(messages.len().min(WINDOW)).expect("the window is small");
+        let _places = self.window.acquire_many(places).await.expect("the window is never closed");
+        let mut late = pin!(sleep(self.timeout));
+        let all = |error: PublishError| {
+            messages.iter().map(|message| fits(message).and_then(|()| Err(error.clone()))).collect()
+        };
+        let line = match before(late.as_mut(), self.line()).await.unwrap_or_else(|| Err(self.silence(None))) {
+            Ok(line) => line,
+            Err(error) => return all(error),
+        };
+        let sending = async {
+            line.unblocked().await?;
+            Ok(line.send_all(messages.iter().filter(|message| fits(message).is_ok())).await)
+        };
+        let mut sent = match before(late.as_mut(), sending).await.unwrap_or_else(|| Err(self.silence(Some(&line)))) {
+            Ok(sent) => sent,
+            Err(error) => return all(error),
+        };
+        // From the end: when the last is confirmed so are most others, and whoever waits is not woken for each.
+        let mut results = Vec::with_capacity(messages.len());
+        for message in messages.iter().rev() {
+            results.push(match fits(message).map(|()| sent.pop().expect("all that fit were sent")) {
+                Err(error) => Err(error),
+                Ok(Err(error)) => self.told(&line, message, Err(error)),
+                // One that was confirmed in time is told so, whatever became of another.
+                Ok(Ok(confirm)) => match before(late.as_mut(), confirm).await {
+                    Some(confirmation) => self.told(&line, message, confirmation),
+                    None => Err(self.silence(Some(&line))),
+                },
+            });
         }
+        results.reverse();
+        results
     }
 
     /// Says that a queue of ours is gone, to whoever [waits for it](Self::missing) and can make it again.
@@ -207,7 +171,7 @@ impl Publisher {
     pub fn obstacle(&self) -> Option<PublishError> {
         match &*self.current.borrow() {
             None => Some(PublishError::Disconnected),
-            Some(line) if *line.blocked.borrow() => Some(PublishError::Blocked),
+            Some(line) if line.is_blocked() => Some(PublishError::Blocked),
             Some(_) => None,
         }
     }
@@ -221,27 +185,45 @@ impl Publisher {
         Ok(found.clone().expect("waited for it"))
     }
 
-    async fn told(&self, line: &Line, message: &Outgoing) -> Result<(), PublishError> {
-        let key = || message.key.to_string();
-        let confirmation = match line.send(message).await {
-            Ok(confirm) => confirm.await,
-            Err(error) => Err(error),
-        };
-        match confirmation {
-            // The message that comes with it may be another's, and ours may have come with another's.
-            Ok(Confirmation::Ack(_)) if line.returns.take(&message.key, &message.properties) => {
-                Err(PublishError::Returned { key: key() })
-            }
-            Ok(Confirmation::Ack(_)) => Ok(()),
-            Ok(Confirmation::Nack(_)) => Err(PublishError::Nacked { key: key() }),
-            Ok(Confirmation::NotRequested) => unreachable!("confirms were asked for when the channel was opened"),
-            Err(error) => {
-                tracing::debug!(error = session::chain(&error), "a publish failed");
-                self.broken.notify_one();
-                Err(PublishError::Disconnected)
+    fn told(
+        &self,
+        line: &Line,
+        message: &Outgoing,
+        said: Result<Confirmation, lapin::Error>,
+    ) -> Result<(), PublishError> {
+        let result = line.told(message, said);
+        match &result {
+            Err(PublishError::Nacked { key }) if line.refused(key) => self.stale.notify_one(),
+            Err(PublishError::Disconnected) => self.broken.notify_one(),
+            Ok(()) | Err(_) => {}
+        }
+        result
+    }
+
+    // The broker has said nothing for too long.
+    fn silence(&self, line: Option<&Line>) -> PublishError {
+        match line {
+            None => PublishError::Disconnected,
+            Some(line) if line.is_blocked() => PublishError::Blocked,
+            Some(_) => {
+                self.stale.notify_one();
+                PublishError::TimedOut(self.timeout)
             }
         }
     }
+}
+
+// What comes of the work, unless it is late by then. The work is asked first.
+async fn before<T>(late: Pin<&mut Sleep>, work: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(work), late).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(_) => None,
+    }
+}
+
+fn fits(message: &Outgoing) -> Result<(), PublishError> {
+    let size = message.body.len();
+    if size > LARGEST_BODY { Err(PublishError::TooLarge(size)) } else { Ok(()) }
 }
 
 impl PublisherLoop {

@@ -61,7 +61,7 @@ impl Follower {
     pub async fn run(&self, over: &CancellationToken) {
         let mut sessions = Sessions::new(self.producer.connector().clone(), "workflows");
         while let Some(link) = sessions.next(over).await {
-            let ended = over.run_until_cancelled(self.session(&link)).await;
+            let ended = over.run_until_cancelled(Box::pin(self.session(&link))).await;
             let ended = match ended {
                 None => Ok(()),
                 Some(Error::Broker(error)) => Err(error),
