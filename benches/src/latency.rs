@@ -18,6 +18,7 @@ use warren_producer::NewTask;
 use crate::{
     ground::{Ground, payload},
     pace::{number, percentile},
+    raw,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +30,8 @@ const WARM_UP: usize = 20;
 pub struct Latency {
     /// Tasks a second.
     pub rate: u32,
+    /// Of the raw client: from before a message is published to its arrival.
+    pub raw: Percentiles,
     /// From before the library is called to the start of the handler.
     pub start: Percentiles,
     /// From the same moment to the arrival of the result.
@@ -48,7 +51,10 @@ pub struct Percentiles {
 }
 
 /// Hands in `rate` tasks a second for that many seconds, and waits for every result.
+///
+/// Before that the raw client does as much on the same queue.
 pub async fn measure(ground: &Ground, rate: u32, seconds: u32) -> anyhow::Result<Latency> {
+    let raw = raw::arrivals(ground, rate, seconds).await?;
     let worker = ground.start("bench-worker", "slots = 8\nprefetch = 32\n").await;
     let link = ground.link().await?;
     let channel = link.channel().await?;
@@ -89,7 +95,12 @@ pub async fn measure(ground: &Ground, rate: u32, seconds: u32) -> anyhow::Result
     producer.close().await;
     link.close().await;
     drop(worker);
-    Ok(Latency { rate, start: percentiles(to_start, count), result: percentiles(to_result, count) })
+    Ok(Latency {
+        rate,
+        raw: percentiles(raw, count),
+        start: percentiles(to_start, count),
+        result: percentiles(to_result, count),
+    })
 }
 
 /// A clock that all processes of this machine share and nobody sets.
