@@ -11,6 +11,7 @@ mod ground;
 mod heartbeats;
 mod latency;
 mod pace;
+mod peers;
 mod raw;
 mod report;
 mod round;

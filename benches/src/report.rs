@@ -35,6 +35,8 @@ pub struct Report {
     pub scales: Vec<Scale>,
     /// Of a thousand workers.
     pub heartbeats: Option<Heartbeats>,
+    /// What other projects' workers came to, as their scripts say it.
+    pub peers: Vec<Value>,
 }
 
 impl Default for Report {
@@ -47,6 +49,7 @@ impl Default for Report {
             latencies: Vec::new(),
             scales: Vec::new(),
             heartbeats: None,
+            peers: Vec::new(),
         }
     }
 }
@@ -167,6 +170,7 @@ impl Report {
             "latency": self.latencies,
             "scaling": self.scales,
             "heartbeats": self.heartbeats,
+            "peers": self.peers,
             "rounds": rounds,
         });
         format!("{report:#}")
@@ -240,6 +244,9 @@ impl fmt::Display for Report {
                 "{} workers' heartbeats: {:.3} of a core, lag at most {:.2} s, peak {:.0} MiB",
                 beats.workers, beats.monitor_cores, beats.largest_lag, beats.peak_mib
             )?;
+        }
+        for peer in &self.peers {
+            writeln!(f, "a peer, for comparison: {peer}")?;
         }
         Ok(())
     }

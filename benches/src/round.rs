@@ -11,7 +11,7 @@ use crate::{
     ground::Ground,
     heartbeats, latency,
     pace::Pace,
-    raw,
+    peers, raw,
     report::Report,
     scaling,
 };
@@ -72,6 +72,8 @@ impl fmt::Display for Round {
 }
 
 const MEASUREMENTS_OF_A_ROUND: usize = 6;
+// They hand in one by one, each confirmed: more would take them minutes.
+const LARGEST_OF_PEERS: usize = 8_000;
 
 impl Plan {
     /// For docs/performance.md.
@@ -108,6 +110,7 @@ impl Plan {
             + usize::from(self.latency_seconds > 0) * 2
             + usize::from(self.scaling_seconds > 0)
             + usize::from(self.heartbeats > 0)
+            + peers::wanted().len()
             + 2
     }
 }
@@ -140,6 +143,10 @@ pub async fn measure(plan: &Plan, show: impl Fn(&str)) -> anyhow::Result<Report>
         show("the heartbeats of a thousand workers");
         let ground = Ground::new(&stand, plan.profile).await?;
         report.heartbeats = Some(heartbeats::measure(&ground, plan.heartbeats).await?);
+    }
+    for peer in peers::wanted() {
+        show(peer);
+        report.peers.extend(peers::measure(&stand, peer, plan.tasks.min(LARGEST_OF_PEERS)).await);
     }
     Ok(report)
 }
