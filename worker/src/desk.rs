@@ -30,7 +30,8 @@ use crate::{
     reading::{Assignments, Refusal, Work},
     receipt::Receipt,
     settlement::{Fate, Settlement},
-    suspicion::{Decision, Suspects, Suspicion},
+    suspects::Suspects,
+    suspicion::{Decision, Suspicion},
 };
 
 // The copy that is made once more comes this much later than the first, if there is one: then the record knows of that.

@@ -30,6 +30,7 @@ mod reading;
 mod receipt;
 mod settlement;
 mod steward;
+mod suspects;
 mod suspicion;
 mod turn;
 mod witness;

@@ -33,7 +33,7 @@ use crate::{
     patience::Patience,
     reading::Work,
     receipt::Receipt,
-    suspicion::Suspects,
+    suspects::Suspects,
 };
 
 // A single stay on the ladder, if it begins at once.

@@ -20,6 +20,7 @@ use warren_runtime::clock;
 use crate::{
     lanes::{Lane, Session, Taken},
     reading::Work,
+    suspects::Suspects,
     witness::Witness,
 };
 
@@ -49,43 +50,6 @@ pub enum Decision {
     Suspect(Suspects),
     /// It has killed as many workers as it may.
     Poison(Suspects),
-}
-
-/// The workers that may have died of a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspects {
-    /// Those whose names are known.
-    pub workers: Vec<WorkerId>,
-    /// How many there are with those who have no name.
-    pub crashes: usize,
-}
-
-impl Suspects {
-    /// Those that the message tells of.
-    pub fn of(work: &Work) -> Self {
-        let workers = work.task.crashed.clone();
-        Self { crashes: workers.len().max(work.task.crashes as usize), workers }
-    }
-
-    // True if one of them was not among these. A death that was counted without its name may be theirs.
-    fn add(&mut self, workers: impl IntoIterator<Item = WorkerId>) -> bool {
-        let known = self.workers.len();
-        for worker in workers {
-            if !self.workers.contains(&worker) {
-                self.workers.push(worker);
-            }
-        }
-        self.crashes = self.crashes.max(self.workers.len());
-        self.workers.len() > known
-    }
-
-    // Takes those away for which `records`, in their order, tell that they did not die of it.
-    fn strike(&mut self, records: Vec<Option<WorkerRecord>>, outlived: impl Fn(&WorkerRecord) -> bool) {
-        let known = self.workers.len();
-        let mut records = records.into_iter();
-        self.workers.retain(|_| !records.next().flatten().is_some_and(|record| outlived(&record)));
-        self.crashes -= known - self.workers.len();
-    }
 }
 
 /// Knows whom to ask, and what to make of the answer.
