@@ -46,13 +46,13 @@ pub enum Guess {
 /// Decides by the sign, the crashes that are known of so far, and how many there may be.
 pub fn guess(sign: Sign, crashes: usize, limit: usize) -> Guess {
     match sign {
-        Sign::Returned | Sign::RestedAndAwaited => Guess::Rest { crashes },
+        Sign::Returned | Sign::RestedAndAwaited | Sign::BrokenOff => Guess::Rest { crashes },
         // Whoever had it in its queue may have died of it.
         Sign::Rested if crashes.max(1) >= limit => Guess::Poison { crashes: crashes.max(1) },
         Sign::Rested => Guess::Apart { crashes: crashes.max(1) },
         // Somebody else may have ended it: it is put aside only when it has rested, and there is still no record.
-        Sign::Apart | Sign::BrokenOff if crashes >= limit => Guess::Rest { crashes },
-        Sign::Apart | Sign::BrokenOff => Guess::Run,
+        Sign::Apart if crashes >= limit => Guess::Rest { crashes },
+        Sign::Apart => Guess::Run,
         Sign::Crashed if crashes + 1 >= limit => Guess::Rest { crashes: crashes + 1 },
         Sign::Crashed => Guess::Apart { crashes: crashes + 1 },
     }
@@ -72,7 +72,7 @@ mod tests {
             (Sign::Rested, 0, apart(1)),
             (Sign::Rested, 2, apart(2)),
             (Sign::Apart, 1, Guess::Run),
-            (Sign::BrokenOff, 1, Guess::Run),
+            (Sign::BrokenOff, 1, rest(1)),
             (Sign::Crashed, 1, apart(2)),
             (Sign::Crashed, 2, rest(3)),
             (Sign::Apart, 3, rest(3)),

@@ -145,7 +145,7 @@ impl Course {
     async fn strike(&mut self, blow: Blow, stage: &mut Stage) {
         let since = ledger::now();
         let struck = blow.fault.strike(stage, blow.draw).await;
-        if blow.fault.part() == Part::Workers || blow.fault.stops_consumption() {
+        if matches!(blow.fault.part(), Part::Workers | Part::Broker) {
             // What the workers do now is no longer the doing of the fault before.
             self.returning.clear();
         }

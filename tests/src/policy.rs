@@ -28,9 +28,10 @@ pub async fn refuse(stand: &Stand, queue: &str) {
     shed(stand, queue).await;
 }
 
-/// Takes the limit off.
+/// Takes the limit off, and returns when a broker that is killed would remember that.
 pub async fn lift(stand: &Stand) {
     drop(stand.manage(Method::DELETE, PATH, None).await);
+    stand.control(&["eval", "mnesia:sync_log()."]).await;
 }
 
 async fn put(stand: &Stand, queue: &str, limit: &Value) {
