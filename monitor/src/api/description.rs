@@ -100,7 +100,7 @@ fn shape(name: &str, path: &str) -> Option<Value> {
         "fingerprint" => text(FINGERPRINT),
         "cursor" if path == "/api/actions" => text(ACTION),
         "cursor" => text(PLACE),
-        "q" => text("^[ -~]{1,200}$"),
+        "q" => Some(json!({"type": "string", "minLength": 1, "maxLength": 200})),
         "range" => Some(json!({"type": "string", "enum": ["15m", "6h", "7d"]})),
         "priority" => Some(json!({"type": "integer", "minimum": 0, "maximum": 9})),
         "limit" => Some(json!({"type": "integer", "minimum": 1, "maximum": 500})),
@@ -165,7 +165,7 @@ mod tests {
         for (name, operation) in operations(&document) {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let schema = &parameter["schema"];
-                let tells = ["pattern", "enum", "maximum"].iter().any(|word| !schema[*word].is_null());
+                let tells = ["pattern", "enum", "maximum", "maxLength"].iter().any(|word| !schema[*word].is_null());
                 assert!(tells || schema["type"] == "boolean", "{name}: {parameter}");
             }
         }

@@ -137,10 +137,11 @@ fn read_priority(value: &str) -> Result<Priority, Problem> {
 }
 
 fn read_text(value: &str) -> Result<String, Problem> {
-    if (1..=LONGEST_TEXT).contains(&value.len()) {
+    let length = value.chars().count();
+    if (1..=LONGEST_TEXT).contains(&length) {
         return Ok(value.to_owned());
     }
-    Err(Problem::field("q", format!("expected 1 to {LONGEST_TEXT} bytes, got {}", value.len())))
+    Err(Problem::field("q", format!("expected 1 to {LONGEST_TEXT} characters, got {length}")))
 }
 
 pub(super) fn read_limit(value: &str) -> Result<usize, Problem> {
