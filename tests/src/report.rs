@@ -185,3 +185,29 @@ fn mean(counts: &[usize]) -> f64 {
     let sum: u32 = counts.iter().filter_map(|count| u32::try_from(*count).ok()).sum();
     f64::from(sum) / f64::from(u32::try_from(counts.len().max(1)).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(fault: Fault, struck: u64, mended: u64) -> Aftermath {
+        Aftermath { fault, struck, mended, red: None, back: None }
+    }
+
+    #[test]
+    fn an_earlier_fault_is_a_reason_only_where_no_record_could_tell() {
+        let again = |first, again| Duplicate { task: "t".to_owned(), attempt: 1, first, done: None, again };
+        let killed = || fault(Fault::WorkerKilled, 100_000, 101_000);
+        let away = |mended| fault(Fault::RedisKilled, 120_000, mended);
+        for (faults, duplicate, is_reason) in [
+            (vec![killed()], again(116_000, 117_000), true),
+            (vec![killed()], again(116_001, 117_000), false),
+            (vec![killed(), away(135_000)], again(139_000, 140_000), true),
+            (vec![killed(), away(134_999)], again(139_000, 140_000), false),
+            (vec![killed(), away(170_000)], again(161_001, 162_000), false),
+            (vec![away(170_000)], again(139_000, 140_000), false),
+        ] {
+            assert_eq!(!reasons(&faults, &[], &duplicate).is_empty(), is_reason, "{faults:?} {duplicate:?}");
+        }
+    }
+}

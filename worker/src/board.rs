@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 use warren_core::{Attempt, Kind, TaskId, Timestamp, worker::Running};
 
 use crate::receipt::Receipt;
@@ -46,24 +47,21 @@ impl Board {
         attempt: Attempt,
         kind: &Kind,
         since: Timestamp,
-        receipt: Receipt,
+        receipt: &Receipt,
     ) -> Option<Place> {
         let key = (task.clone(), attempt);
         let mut entries = self.lock();
-        if let Some(entry) = entries.get_mut(&key) {
-            entry.receipts.push(receipt);
+        if take_over(&mut entries, &key, receipt) {
             return None;
         }
-        let wish = CancellationToken::new();
-        entries.insert(key.clone(), Entry { kind: kind.clone(), since, receipts: vec![receipt], wish: wish.clone() });
+        let (kind, receipts, wish) = (kind.clone(), vec![receipt.clone()], CancellationToken::new());
+        entries.insert(key.clone(), Entry { kind, since, receipts, wish: wish.clone() });
         Some(Place { board: self.clone(), key: Some(key), wish })
     }
 
     /// Has this delivery taken over by its attempt, if that is running.
     pub fn join(&self, task: &TaskId, attempt: Attempt, receipt: &Receipt) -> bool {
-        let mut entries = self.lock();
-        let entry = entries.get_mut(&(task.clone(), attempt));
-        entry.map(|entry| entry.receipts.push(receipt.clone())).is_some()
+        take_over(&mut self.lock(), &(task.clone(), attempt), receipt)
     }
 
     /// Asks every running attempt to end whose task is meant.
@@ -89,6 +87,13 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
         self.0.lock().expect("no panic while the board is locked")
     }
+}
+
+fn take_over(entries: &mut HashMap<Key, Entry>, key: &Key, receipt: &Receipt) -> bool {
+    let Some(entry) = entries.get_mut(key) else { return false };
+    debug!("it runs here already, and takes this delivery over");
+    entry.receipts.push(receipt.clone());
+    true
 }
 
 impl Place {

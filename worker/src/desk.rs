@@ -14,7 +14,7 @@ use warren_core::{
 use warren_runtime::{
     amqp::{
         Route,
-        message::{Copy, deadline, is_transient},
+        message::{deadline, is_transient},
     },
     clock,
     command_log::Orders,
@@ -118,7 +118,6 @@ impl Desk {
             let decision = if may_not_be_the_first(taken, work) {
                 // Before the record is asked: what is not running here by then has told of its end.
                 if self.board.join(&work.id, work.task.attempt, &taken.receipt) {
-                    debug!("it runs here already, and has taken this delivery over");
                     return;
                 }
                 Box::pin(self.suspicion.consider(work, taken)).await
@@ -202,7 +201,7 @@ impl Desk {
         if !self.settlement.record(&Event::Deferred(Deferred { task, at: now, about, attempt, due })).await {
             return Fate::Leave;
         }
-        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        let copy = work.copy(delivery);
         let copy = if delivery.redelivered { copy.check() } else { copy };
         let deadline = deadline(&delivery.properties, work.task.deadline, now);
         let route = Route { queue: &work.task.queue, attempt, due: Some(due), deadline };
@@ -212,11 +211,8 @@ impl Desk {
     async fn run(&self, taken: &Taken, work: &Work, slot: OwnedSemaphorePermit) {
         let delivery = &taken.delivery;
         let started = clock::now();
-        let entered = self.board.enter(&work.id, work.task.attempt, &work.kind, started, taken.receipt.clone());
-        let Some(place) = entered else {
-            debug!("it runs here already, and has taken this delivery over");
-            return;
-        };
+        let entered = self.board.enter(&work.id, work.task.attempt, &work.kind, started, &taken.receipt);
+        let Some(place) = entered else { return };
         let run = Run { started, worker: self.me.clone() };
         // Looked at once it is on the board: what is ordered from here on reaches it there.
         if self.is_cancelled(work) {

@@ -10,7 +10,10 @@ use warren_core::{
     message::{self, Task},
     retry::Policy,
 };
-use warren_runtime::{amqp::message::incoming, clock};
+use warren_runtime::{
+    amqp::message::{Copy, incoming},
+    clock,
+};
 
 use crate::handler::SharedHandler;
 
@@ -66,6 +69,11 @@ impl Work {
     /// What it is, for events.
     pub fn about(&self) -> About {
         About { kind: Some(self.kind.clone()), queue: self.task.queue.clone(), priority: self.task.priority }
+    }
+
+    /// A copy of its delivery, with the id and the kind that it has by now.
+    pub fn copy(&self, delivery: &Delivery) -> Copy {
+        Copy::of(delivery).id(self.id.as_str()).kind(self.kind.as_str())
     }
 
     /// Whether it can kill its worker, or may have a twin that is begun at this moment.

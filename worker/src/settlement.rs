@@ -106,12 +106,7 @@ impl Settlement {
         let delivery = &taken.delivery;
         let first_failure = work.task.first_failure.unwrap_or(ended);
         let copy = || {
-            let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str()).without(&[
-                header::CRASHED,
-                header::CRASHES,
-                header::CHECK,
-                header::TWIN,
-            ]);
+            let copy = work.copy(delivery).without(&[header::CRASHED, header::CRASHES, header::CHECK, header::TWIN]);
             let copy = copy.time(header::FIRST_FAILURE, first_failure);
             if check { copy.check() } else { copy }
         };
@@ -169,7 +164,7 @@ impl Settlement {
 
     /// Puts a delivery where the tasks run that may have killed a worker, with what is known of those workers.
     pub async fn suspect(&self, taken: &Taken, work: &Work, suspects: &Suspects) -> Fate {
-        let copy = noted(Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str()), suspects);
+        let copy = noted(work.copy(&taken.delivery), suspects);
         if taken.receipt.is_in_turn() {
             let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);
             let now = clock::now();
@@ -180,7 +175,7 @@ impl Settlement {
 
     /// Hands a delivery that waits for others on to whoever runs workflows.
     pub async fn hand_on(&self, delivery: &Delivery, work: &Work) -> Fate {
-        let copy = Copy::of(delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        let copy = work.copy(delivery);
         let copy = match deadline(&delivery.properties, work.task.deadline, clock::now()) {
             Some(deadline) => copy.time(header::EXPIRES, deadline),
             None => copy,
@@ -192,7 +187,7 @@ impl Settlement {
     /// Puts a delivery on the delay ladder for a while, for somebody is at it or nobody knows, with what is known of the
     /// workers that may die of it. Nothing is decided by that, so nothing is recorded.
     pub async fn postpone(&self, work: &Work, taken: &Taken, suspects: &Suspects) -> Fate {
-        let copy = noted(Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str()).check(), suspects);
+        let copy = noted(work.copy(&taken.delivery).check(), suspects);
         let (queue, attempt, deadline) = (&work.task.queue, work.task.attempt, work.task.deadline);
         let now = clock::now();
         let route = Route { queue, attempt, due: Some(now.plus(POSTPONED)), deadline };
@@ -201,7 +196,7 @@ impl Settlement {
 
     /// Moves a delivery to where tasks of its key, or without one, are taken from.
     pub async fn line_up(&self, taken: &Taken, work: &Work) -> Fate {
-        let copy = Copy::of(&taken.delivery).id(work.id.as_str()).kind(work.kind.as_str());
+        let copy = work.copy(&taken.delivery);
         let copy = if taken.delivery.redelivered { copy.check() } else { copy };
         let deadline = deadline(&taken.delivery.properties, work.task.deadline, clock::now());
         let route = Route { queue: &work.task.queue, attempt: work.task.attempt, due: None, deadline };

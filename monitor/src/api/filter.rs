@@ -177,10 +177,13 @@ mod tests {
         assert!(!filter.looks_inside() && parse(&[("q", "echo")]).unwrap().looks_inside());
         let urgent = parse(&[("priority", "9"), ("state", "queued")]).unwrap();
         assert!(urgent.priority == Some(Priority::MAX) && !urgent.looks_inside());
+        let longest = "ü".repeat(LONGEST_TEXT);
+        assert_eq!(parse(&[("q", &longest)]).unwrap().text, Some(longest));
     }
 
     #[test]
     fn a_bad_parameter_is_named() {
+        let too_long = "ü".repeat(LONGEST_TEXT + 1);
         for (name, value) in [
             ("state", "sleeping"),
             ("state", ""),
@@ -190,6 +193,7 @@ mod tests {
             ("fingerprint", "12"),
             ("priority", "10"),
             ("q", ""),
+            ("q", &too_long),
             ("since", "yesterday"),
             ("until", "-1"),
             ("limit", "0"),

@@ -107,9 +107,8 @@ impl Publisher {
         fits(message)?;
         let _place = self.window.acquire().await.expect("the window is never closed");
         let mut late = pin!(sleep(self.timeout));
-        let line = before(late.as_mut(), self.line()).await.unwrap_or_else(|| Err(self.silence(None)))?;
+        let line = self.ready(late.as_mut()).await?;
         let sending = async {
-            line.unblocked().await?;
             let confirmation = match line.send(message).await {
                 Ok(confirm) => confirm.await,
                 Err(error) => Err(error),
@@ -128,18 +127,12 @@ impl Publisher {
         let all = |error: PublishError| {
             messages.iter().map(|message| fits(message).and_then(|()| Err(error.clone()))).collect()
         };
-        let line = match before(late.as_mut(), self.line()).await.unwrap_or_else(|| Err(self.silence(None))) {
+        let line = match self.ready(late.as_mut()).await {
             Ok(line) => line,
             Err(error) => return all(error),
         };
-        let sending = async {
-            line.unblocked().await?;
-            Ok(line.send_all(messages.iter().filter(|message| fits(message).is_ok())).await)
-        };
-        let mut sent = match before(late.as_mut(), sending).await.unwrap_or_else(|| Err(self.silence(Some(&line)))) {
-            Ok(sent) => sent,
-            Err(error) => return all(error),
-        };
+        let sending = line.send_all(messages.iter().filter(|message| fits(message).is_ok()));
+        let Some(mut sent) = before(late.as_mut(), sending).await else { return all(self.silence(Some(&line))) };
         // From the end: when the last is confirmed so are most others, and whoever waits is not woken for each.
         let mut results = Vec::with_capacity(messages.len());
         for message in messages.iter().rev() {
@@ -174,6 +167,13 @@ impl Publisher {
             Some(line) if line.is_blocked() => Some(PublishError::Blocked),
             Some(_) => None,
         }
+    }
+
+    // The channel, when it takes something.
+    async fn ready(&self, mut late: Pin<&mut Sleep>) -> Result<Arc<Line>, PublishError> {
+        let line = before(late.as_mut(), self.line()).await.unwrap_or_else(|| Err(self.silence(None)))?;
+        before(late, line.unblocked()).await.unwrap_or_else(|| Err(self.silence(Some(&line))))?;
+        Ok(line)
     }
 
     async fn line(&self) -> Result<Arc<Line>, PublishError> {
