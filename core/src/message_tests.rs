@@ -1,7 +1,9 @@
+use std::num::NonZeroU32;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::retry::Backoff;
+use crate::{header::Value, retry::Backoff};
 
 const NOW: u64 = 1_769_860_800_000;
 

@@ -42,6 +42,7 @@ mod retry;
 mod schedules;
 mod steering;
 mod terminal;
+mod top;
 mod worker_faults;
 mod workers_under_load;
 mod workflow_faults;

@@ -1,25 +1,19 @@
 //! What is done with a delivery, from its arrival to its acknowledgement.
 
-use std::{sync::Arc, time::Duration};
+mod disposition;
+
+use std::sync::Arc;
 
 use lapin::message::Delivery;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, warn};
+use tracing::{Instrument, debug};
 use warren_core::{
-    Outcome, Reason, Timestamp, Verdict, WorkerId,
-    event::{Buried, Deferred, Ended, Event, Progressed, Returned, Run, Started},
+    Outcome, Verdict, WorkerId,
+    event::{Ended, Event, Progressed, Returned, Run, Started},
     judge, order,
 };
-use warren_runtime::{
-    amqp::{
-        Route,
-        message::{deadline, is_transient},
-    },
-    clock,
-    command_log::Orders,
-    event_log::Tentative,
-};
+use warren_runtime::{amqp::message::is_transient, clock, command_log::Orders, event_log::Tentative};
 
 use crate::{
     board::{Board, Place},
@@ -33,9 +27,6 @@ use crate::{
     suspects::Suspects,
     suspicion::{Decision, Suspicion},
 };
-
-// The copy that is made once more comes this much later than the first, if there is one: then the record knows of that.
-const BEHIND: Duration = Duration::from_secs(3);
 
 /// Everything that handling a delivery needs; one for all slots.
 pub struct Desk {
@@ -137,75 +128,6 @@ impl Desk {
             }
         };
         self.settlement.settle(&taken.receipt, taken, &fate).await;
-    }
-
-    // What becomes of a delivery instead of a run; `None` if it is to run.
-    async fn keep_from_running(&self, taken: &Taken, work: &Work, decision: Decision) -> Option<Fate> {
-        let (delivery, now) = (&taken.delivery, clock::now());
-        match decision {
-            // What has ended on record is carried out to its end, and what another worker is at that worker will stop.
-            Decision::Run | Decision::Suspect(_) if self.is_cancelled(work) => {
-                Some(self.withdraw(delivery, work).await)
-            }
-            // Only what would start now can be too late: what has begun in time may well end after its deadline.
-            Decision::Run => {
-                let late = work.task.deadline.filter(|_| work.is_late(now))?;
-                let error = format!("not started before its deadline, {late}");
-                Some(self.refuse(delivery, &refusal(work, Reason::Expired, error)).await)
-            }
-            Decision::CarryOut(end) => {
-                debug!("it has ended before: only its verdict is carried out");
-                let verdict = end.verdict.behind(now, BEHIND);
-                Some(self.settlement.carry_out(work, taken, &end.outcome, verdict, end.at, true).await)
-            }
-            Decision::Over => Some(Fate::Acknowledge),
-            Decision::Later(suspects) => {
-                debug!(?suspects, "somebody may be at it still: it is asked for again later");
-                Some(self.settlement.postpone(work, taken, &suspects).await)
-            }
-            Decision::Suspect(suspects) => {
-                warn!(?suspects, "workers began this attempt and did not end it: it runs apart from the others");
-                Some(self.settlement.suspect(taken, work, &suspects).await)
-            }
-            Decision::Poison(suspects) => {
-                warn!(?suspects, "this task was running when these workers died: it is put aside");
-                let error = format!("{} workers died while they ran it", suspects.crashes);
-                Some(self.refuse(delivery, &refusal(work, Reason::Poison, error)).await)
-            }
-        }
-    }
-
-    async fn refuse(&self, delivery: &Delivery, refusal: &Refusal) -> Fate {
-        let Refusal { id, about, attempt, reason, error } = refusal;
-        warn!(task.id = %id, queue = %about.queue, reason = reason.name(), error, "a task becomes a dead letter");
-        let (task, about, attempt, reason, error) = (id.clone(), about.clone(), *attempt, *reason, error.clone());
-        let queue = about.queue.clone();
-        let event = Event::Buried(Buried { task, at: clock::now(), about, attempt, reason, error });
-        if !self.settlement.record(&event).await {
-            return Fate::Leave;
-        }
-        self.metrics.buried(&queue, reason);
-        self.settlement.bury(delivery, id, &queue, attempt, reason, &refusal.error).await
-    }
-
-    fn is_cancelled(&self, work: &Work) -> bool {
-        self.orders.look(|in_force| in_force.cancel_of(&work.id, clock::now()).is_some())
-    }
-
-    async fn withdraw(&self, delivery: &Delivery, work: &Work) -> Fate {
-        self.settlement.withdraw(delivery, &work.id, work.about(), work.task.attempt).await
-    }
-
-    async fn defer(&self, delivery: &Delivery, work: &Work, now: Timestamp, due: Timestamp) -> Fate {
-        let (task, about, attempt) = (work.id.clone(), work.about(), work.task.attempt);
-        if !self.settlement.record(&Event::Deferred(Deferred { task, at: now, about, attempt, due })).await {
-            return Fate::Leave;
-        }
-        let copy = work.copy(delivery);
-        let copy = if delivery.redelivered { copy.check() } else { copy };
-        let deadline = deadline(&delivery.properties, work.task.deadline, now);
-        let route = Route { queue: &work.task.queue, attempt, due: Some(due), deadline };
-        self.settlement.deliver(&route.address(copy, &self.settlement.names, now)).await
     }
 
     async fn run(&self, taken: &Taken, work: &Work, slot: OwnedSemaphorePermit) {
@@ -401,8 +323,4 @@ fn is_delicate(taken: &Taken, work: &Work) -> bool {
 
 fn may_not_be_the_first(taken: &Taken, work: &Work) -> bool {
     taken.delivery.redelivered || work.task.check || taken.lane == Lane::Suspects
-}
-
-fn refusal(work: &Work, reason: Reason, error: String) -> Refusal {
-    Refusal { id: work.id.clone(), about: work.about(), attempt: work.task.attempt, reason, error }
 }
