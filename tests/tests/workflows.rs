@@ -202,6 +202,14 @@ async fn any_client_makes_tasks_wait_for_each_other_by_headers() {
         assert_eq!(ran[after][&1].len(), 1);
     }
 
+    // The README's line: by the gateway, too, it is a header.
+    let task = json!({"kind": "step", "payload": {}, "id": "handed-in", "headers": {"after": "first"}});
+    let url = format!("{}/tasks", mill.gateways[0].url);
+    let answer = warren_tests::http::client().post(url).json(&task).send().await.expect("an answer");
+    assert_eq!(answer.status(), 201, "{answer:?}");
+    let handed_in = monitor.task("handed-in", TaskState::Succeeded).await;
+    assert_eq!(handed_in["result"]["saw"], json!({"first": "first"}), "{handed_in}");
+
     publish("broken", json!({"hopeless": true}), &[]).await;
     publish("stopped", json!({}), &[("after", json!("first, broken"))]).await;
     publish("told", json!({}), &[("after", json!("broken")), ("on_failure", json!("go_on"))]).await;
