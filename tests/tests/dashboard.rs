@@ -123,6 +123,43 @@ async fn an_operator_cancels_a_task_and_pauses_a_queue_from_the_page() {
 }
 
 #[tokio::test]
+async fn what_is_shown_stays_while_an_answer_that_nobody_needs_any_more_is_given_up_half_way() {
+    let (pool, broker) = (Pool::new(), Broker::connect().await);
+    let (_worker, monitor) = (pool.worker(WORKER).await, pool.monitor().await);
+    publish(&pool, &broker, "echo", "an-echo", &json!({})).await;
+    monitor.task("an-echo", TaskState::Succeeded).await;
+    let browser = open(&monitor, "#/queues").await;
+    browser.sees("default").await;
+    // From here on an answer begins, and its body does not come before it is given up.
+    let stall = "const real = window.fetch; window.asked = 0; window.fetch = async (url, options) => { \
+                 const answer = await real(url, options); \
+                 if (!String(url).endsWith('/api/queues')) return answer; \
+                 window.asked += 1; \
+                 const given_up = body => options.signal.addEventListener('abort', () => body.error(options.signal.reason)); \
+                 return new Response(new ReadableStream({ start: given_up }), answer); }";
+    browser.script(stall, &[]).await;
+    let asked = async |times: u64| {
+        until(&format!("asked {times} times"), warren_tests::pool::PATIENCE, async || {
+            let asked = browser.script("return window.asked", &[]).await;
+            if asked.as_u64() >= Some(times) { Ok(()) } else { Err(asked) }
+        })
+        .await;
+    };
+    browser.script("location.hash = '#/queues?look=again'", &[]).await;
+    asked(1).await;
+    browser.script("location.hash = '#/queues?look=once-more'", &[]).await;
+    asked(2).await;
+    browser.script("document.title = 'to be drawn anew'", &[]).await;
+    until("drawn anew", warren_tests::pool::PATIENCE, async || {
+        let title = browser.script("return document.title", &[]).await;
+        if title == "to be drawn anew" { Err(title) } else { Ok(()) }
+    })
+    .await;
+    is_content(&browser).await;
+    browser.sees("default").await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_looked_at_changed_and_replayed_from_the_page() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
     let script = pool.file("picky.sh", "grep -q good || { echo 'this is bad' >&2; exit 65; }");

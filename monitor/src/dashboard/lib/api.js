@@ -42,9 +42,11 @@ export function post(path, body) {
 }
 
 async function request(path, options) {
-  let answer;
+  let answer, text;
   try {
     answer = await fetch(address(path), { cache: "no-store", ...options });
+    // It can be given up, or break off, here as well.
+    text = await answer.text();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(
@@ -52,14 +54,23 @@ async function request(path, options) {
       error.name === "TimeoutError" ? "the monitor has not answered in time" : "the monitor cannot be reached",
     );
   }
-  const said = await answer.json().catch(() => null);
+  const said = json(text);
   if (!answer.ok)
     throw new Problem(
       answer.status,
       said?.detail ?? `the monitor answers ${answer.status} ${answer.statusText}`,
       said?.field,
     );
+  if (said === undefined) throw new Problem(answer.status, "the monitor's answer is not JSON: does a proxy stand before it?");
   return said;
+}
+
+function json(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A path with parameters; those without a value are left out. */
