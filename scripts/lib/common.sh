@@ -112,11 +112,15 @@ wait_until() {
 # Is anything listening on this port of the loopback?
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# A port that nobody listens on, from below the range out of which the system hands out ports of its own.
+# A port that nobody listens on, from below the range out of which the system hands out ports of its own. Nobody else gets it
+# within the next minutes, by when whoever asked for it listens.
 free_port() {
-  local port
+  local claims=${TMPDIR:-/tmp}/warren-ports-$UID port
+  mkdir -p "$claims"
+  find "$claims" -type f -mmin +2 -delete 2>/dev/null || true # another may have been quicker
   while :; do
     port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    (set -o noclobber && : >"$claims/$port") 2>/dev/null || continue
     port_taken "$port" || { echo "$port"; return; }
   done
 }

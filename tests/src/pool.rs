@@ -1,6 +1,6 @@
 //! A pool in a namespace of its own: its processes, its names, and what its monitor says.
 
-use std::{net::TcpListener, path::PathBuf, time::Duration};
+use std::{fs::File, net::TcpListener, path::PathBuf, sync::Mutex, time::Duration};
 
 use serde_json::Value;
 use warren_core::{QueueName, TaskState};
@@ -201,8 +201,19 @@ impl Default for Pool {
 // `scripts/servers`.
 const PORTS: std::ops::Range<u16> = 12_000..20_000;
 
+// The locks of the ports that this process has chosen, until it ends: what is to listen may take a while to start, and neither
+// this test nor one beside it may choose the same port meanwhile.
+static CHOSEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
 fn free_port() -> u16 {
-    std::iter::repeat_with(|| fastrand::u16(PORTS))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("it goes on until there is one")
+    let locks = std::env::temp_dir().join("warren-test-ports");
+    std::fs::create_dir_all(&locks).expect("a folder for the locks of ports");
+    loop {
+        let port = fastrand::u16(PORTS);
+        let lock = File::create(locks.join(port.to_string())).expect("the lock of a port");
+        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            CHOSEN.lock().expect("nobody panics while choosing").push(lock);
+            return port;
+        }
+    }
 }
