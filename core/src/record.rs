@@ -257,9 +257,8 @@ impl TaskRecord {
     }
 
     fn describe(&mut self, at: Timestamp, about: &About) {
-        let word = (at, about.clone());
-        if self.about.as_ref().is_none_or(|known| word < *known) {
-            self.about = Some(word);
+        if self.about.as_ref().is_none_or(|(since, known)| (at, about) < (*since, known)) {
+            self.about = Some((at, about.clone()));
         }
     }
 

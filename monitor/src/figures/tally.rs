@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use redis::Pipeline;
 use warren_core::{
-    Span, Timestamp,
+    Kind, QueueName, Span, Timestamp,
     event::About,
     figure::{Figure, Final, Measure},
 };
@@ -14,25 +14,29 @@ use super::{Subject, add};
 
 /// Counts by the finest steps, of which all others consist.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tally(BTreeMap<(u64, Subject, Measure), i64>);
+pub struct Tally {
+    queues: BTreeMap<QueueName, Counts>,
+    kinds: BTreeMap<Kind, Counts>,
+}
+
+// By step.
+type Counts = BTreeMap<(u64, Measure), i64>;
 
 impl Tally {
     /// Counts figures of a task. What is said to happen later than `now` comes from a clock that is wrong, and counts now.
     pub fn add(&mut self, about: &About, figures: impl IntoIterator<Item = Figure>, now: Timestamp) {
+        let mut figures = figures.into_iter().peekable();
+        if figures.peek().is_none() {
+            return;
+        }
+        let queue = of(&mut self.queues, &about.queue);
+        let mut kind = about.kind.as_ref().map(|kind| of(&mut self.kinds, kind));
         for Figure { measure, at, by } in figures {
             let step = Span::Minutes15.step_of(at.min(now));
-            self.count(step, Subject::Queue(about.queue.clone()), measure, by);
-            if let (Some(kind), Measure::Started | Measure::Failed | Measure::Run(_)) = (&about.kind, measure) {
-                self.count(step, Subject::Kind(kind.clone()), measure, by);
+            *queue.entry((step, measure)).or_default() += by;
+            if let (Some(kind), Measure::Started | Measure::Failed | Measure::Run(_)) = (&mut kind, measure) {
+                *kind.entry((step, measure)).or_default() += by;
             }
-        }
-    }
-
-    fn count(&mut self, step: u64, subject: Subject, measure: Measure, by: i64) {
-        let key = (step, subject, measure);
-        match self.0.get_mut(&key) {
-            Some(number) => *number += by,
-            None => drop(self.0.insert(key, by)),
         }
     }
 
@@ -54,14 +58,26 @@ impl Tally {
         }
     }
 
-    fn by_step(&self, span: Span) -> BTreeMap<u64, BTreeMap<(&Subject, Measure), i64>> {
+    fn by_step(&self, span: Span) -> BTreeMap<u64, BTreeMap<(Subject, Measure), i64>> {
+        let queues = self.queues.iter().map(|(queue, counts)| (Subject::Queue(queue.clone()), counts));
+        let kinds = self.kinds.iter().map(|(kind, counts)| (Subject::Kind(kind.clone()), counts));
         let mut steps = BTreeMap::<_, BTreeMap<_, i64>>::new();
-        for ((step, subject, measure), by) in &self.0 {
-            let step = span.step_of(Timestamp::from_millis(step * 1_000));
-            *steps.entry(step).or_default().entry((subject, *measure)).or_default() += by;
+        for (subject, counts) in queues.chain(kinds) {
+            for ((step, measure), by) in counts {
+                let step = span.step_of(Timestamp::from_millis(step * 1_000));
+                *steps.entry(step).or_default().entry((subject.clone(), *measure)).or_default() += by;
+            }
         }
         steps
     }
+}
+
+// Every event of a task is counted: a name is copied for the first alone.
+fn of<'a, N: Ord + Clone>(counted: &'a mut BTreeMap<N, Counts>, name: &N) -> &'a mut Counts {
+    if !counted.contains_key(name) {
+        counted.insert(name.clone(), Counts::new());
+    }
+    counted.get_mut(name).expect("it was put in")
 }
 
 /// What a task's move from one state to another counts. Who leaves a state in which tasks stay was there all the same,
@@ -75,8 +91,6 @@ pub fn of_move(before: Option<(Final, Timestamp)>, after: Option<(Final, Timesta
 
 #[cfg(test)]
 mod tests {
-    use warren_core::{Kind, QueueName};
-
     use super::*;
 
     fn at(seconds: u64) -> Timestamp {
@@ -109,9 +123,11 @@ mod tests {
     fn attempts_count_for_their_kind_as_well_and_a_wrong_clock_counts_now() {
         let tally =
             tally(&[Figure::more(Measure::Started, at(u64::MAX / 1_000)), Figure::more(Measure::Arrived, at(5))]);
-        let subjects: Vec<_> = tally.0.keys().map(|(step, subject, _)| (*step, subject.to_string())).collect();
+        let steps = tally.by_step(Span::Minutes15);
+        let subjects =
+            steps.iter().flat_map(|(step, counts)| counts.keys().map(|(subject, _)| (*step, subject.to_string())));
         let expected = [(0, "q/default"), (1_000_000, "q/default"), (1_000_000, "k/echo")];
-        assert_eq!(subjects, expected.map(|(step, subject)| (step, subject.to_owned())));
+        assert_eq!(subjects.collect::<Vec<_>>(), expected.map(|(step, subject)| (step, subject.to_owned())));
     }
 
     #[test]

@@ -164,8 +164,12 @@ fn pair<K: Ord, V>(names: impl IntoIterator<Item = K>, stored: Vec<Option<V>>) -
 
 fn write(writing: &mut Pipeline, store: &Store, changes: &Changes) {
     let keys = store.keys();
-    for (task, record) in &changes.tasks {
-        writing.cmd("SET").arg(keys.task(task)).arg(record);
+    if !changes.tasks.is_empty() {
+        // One command and not one for each: in a transaction Redis answers each twice.
+        let command = writing.cmd("MSET");
+        for (task, record) in &changes.tasks {
+            command.arg(keys.task(task)).arg(record);
+        }
     }
     index(writing, store, &changes.moves);
     if !changes.workers.is_empty() {

@@ -18,7 +18,7 @@ impl Keys {
 
     /// String: a task's record, as JSON.
     pub fn task(&self, task: &TaskId) -> String {
-        self.with(&format!("t:{task}"))
+        [&*self.tag, ":t:", task.as_str()].concat()
     }
 
     /// Sorted set: some tasks of one state and queue, in order; named as the field of [`Keys::counts`] that counts them.
