@@ -96,7 +96,8 @@ impl Publisher {
         let timeout = connector.config().confirm_timeout;
         let (sender, current) = watch::channel(None);
         let (broken, stale) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let window = Arc::new(Semaphore::new(WINDOW));
+        // One more for the batch of the event log that is on its way: it must not keep back a hundred tasks.
+        let window = Arc::new(Semaphore::new(WINDOW + 1));
         let missing = Arc::default();
         let publisher = Self { current, window, broken: broken.clone(), stale: stale.clone(), missing, timeout };
         (PublisherLoop { connector, current: sender, broken, stale, latch }, publisher)
