@@ -23,16 +23,13 @@ pub struct Mill {
     /// The monitors.
     pub monitors: Vec<Service>,
     ledger: PathBuf,
-    // One for all requests: in a build for tests a client costs some tenths of a second.
-    client: reqwest::Client,
 }
 
 impl Mill {
     /// With so many gateways and workers, and one monitor; all are ready.
     pub async fn set(pool: Pool, gateways: usize, workers: usize) -> Self {
         let ledger = pool.folder().join("executions");
-        let client = http::client();
-        let mut mill = Self { pool, gateways: Vec::new(), workers: Vec::new(), monitors: Vec::new(), ledger, client };
+        let mut mill = Self { pool, gateways: Vec::new(), workers: Vec::new(), monitors: Vec::new(), ledger };
         mill.add_monitor();
         for _ in 0..gateways {
             mill.add_gateway();
@@ -71,7 +68,7 @@ impl Mill {
     pub async fn leaders(&self) -> Vec<usize> {
         let mut leaders = Vec::new();
         for (place, gateway) in self.gateways.iter().enumerate() {
-            let request = self.client.get(format!("{}/metrics", gateway.url)).timeout(Duration::from_secs(2));
+            let request = http::client().get(format!("{}/metrics", gateway.url)).timeout(Duration::from_secs(2));
             let Ok(answer) = request.send().await else { continue };
             if answer.text().await.unwrap_or_default().contains("warren_workflow_leader 1") {
                 leaders.push(place);
@@ -82,7 +79,7 @@ impl Mill {
 
     /// Sends a request about workflows to the first gateway.
     pub async fn ask(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let request = self.client.request(method, format!("{}/workflows{path}", self.gateways[0].url));
+        let request = http::client().request(method, format!("{}/workflows{path}", self.gateways[0].url));
         let request = match body {
             Some(body) => request.json(&body),
             // Whoever changes something must say that it is no form of a foreign page.
@@ -97,7 +94,7 @@ impl Mill {
     pub async fn submit(&self, workflow: Value) -> String {
         until("the workflow is taken", PATIENCE, async || {
             for gateway in &self.gateways {
-                let request = self.client.post(format!("{}/workflows", gateway.url)).json(&workflow);
+                let request = http::client().post(format!("{}/workflows", gateway.url)).json(&workflow);
                 let Ok(answer) = request.timeout(Duration::from_secs(10)).send().await else { continue };
                 let status = answer.status().as_u16();
                 let answer: Value = answer.json().await.unwrap_or_default();
