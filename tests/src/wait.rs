@@ -6,15 +6,22 @@ use std::{
 };
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const LONGEST_REST: Duration = Duration::from_millis(200);
+// Looking takes a fifth of the time at most: whoever is looked at has something else to do.
+const REST_SHARE: u32 = 4;
 
 /// Looks until there is a value; after `patience` fails with what was seen last.
 pub async fn until<T, E: Debug>(what: &str, patience: Duration, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
     let begun = Instant::now();
     loop {
+        let looked = Instant::now();
         match look().await {
             Ok(value) => return value,
             Err(seen) if begun.elapsed() > patience => panic!("{what}: not within {patience:?}; last seen: {seen:?}"),
-            Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
+            Err(_) => {
+                let rest = (looked.elapsed() * REST_SHARE).clamp(BETWEEN_LOOKS, LONGEST_REST);
+                tokio::time::sleep(rest).await;
+            }
         }
     }
 }
