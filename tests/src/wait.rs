@@ -7,7 +7,7 @@ use std::{
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const LONGEST_REST: Duration = Duration::from_millis(200);
-// Looking takes a fifth of the time at most: whoever is looked at has something else to do.
+// Looking takes a fifth of the time, and more only where each look is long: who is looked at has something else to do.
 const REST_SHARE: u32 = 4;
 
 /// Looks until there is a value; after `patience` fails with what was seen last.
