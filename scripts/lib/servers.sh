@@ -54,7 +54,7 @@ servers_stop() {
   local dir=$1 epmd
   if [[ ${2:-} == KILL ]]; then
     rabbitmq_signal "$dir" KILL
-    ! alive "$dir/redis.pid" || kill -KILL "$(pid_of "$dir/redis.pid")"
+    redis_signal "$dir" KILL
   fi
   if [[ -f $dir/rabbitmq.container ]]; then
     docker rm --force --volumes "$(cat "$dir/rabbitmq.container")" >/dev/null 2>&1 || true
@@ -78,8 +78,14 @@ redis_spawn() {
 }
 
 redis_wait() {
-  wait_until 30 redis_answers "$1" "$2" && return 0
+  wait_until 30 redis_answers "$1" "$2" && alive "$1/redis.pid" && return 0
   server_failed redis "$1/log/redis.log"
+}
+
+# redis_signal DIR KILL|STOP|CONT|TERM
+redis_signal() {
+  ! alive "$1/redis.pid" || kill "-$2" "$(pid_of "$1/redis.pid")"
+  ending "$2" gone "$1/redis.pid"
 }
 
 # PONG only once the append-only file is read back.
@@ -158,13 +164,16 @@ rabbitmq_alive() {
 
 rabbitmq_dead() { ! rabbitmq_alive "$1"; }
 
-# rabbitmq_signal DIR KILL|STOP|CONT: to the whole broker, wherever it runs.
+# ending SIGNAL COMMAND...: after a signal to end, waits until the command finds that it has. Who has been told is there
+# for a moment more, and whoever starts it again within that would take it for alive.
+ending() { [[ ! $1 =~ ^(KILL|TERM)$ ]] || wait_until 30 "${@:2}"; }
+
+# rabbitmq_signal DIR KILL|STOP|CONT|TERM: to the whole broker, wherever it runs.
 rabbitmq_signal() {
   rabbitmq_alive "$1" || return 0
   if [[ ! -f $1/rabbitmq.container ]]; then
     kill "-$2" "$(pid_of "$1/rabbitmq.pid")"
-    # A process that was killed is there for a moment more, and whoever starts it again within it would take it for alive.
-    [[ $2 != KILL ]] || wait_until 10 rabbitmq_dead "$1"
+    ending "$2" rabbitmq_dead "$1"
     return
   fi
   local container
@@ -172,7 +181,7 @@ rabbitmq_signal() {
   case $2 in
     STOP) docker pause "$container" ;;
     CONT) docker unpause "$container" ;;
-    *) docker kill --signal "$2" "$container" ;;
+    *) docker kill --signal "$2" "$container" && ending "$2" rabbitmq_dead "$1" ;;
   esac >/dev/null
 }
 

@@ -53,7 +53,7 @@ pub async fn watch(tasks: u64, time: Duration, mut show: impl FnMut(&str)) -> Re
     let pool = Pool::on(&stand);
     show("handing the tasks in");
     hand_in(&pool, &stand, tasks).await;
-    stand.kill_redis();
+    stand.kill_redis().await;
     let file = pool.file("worker.toml", "slots = 2\n");
     let worker = pool.start("warren-worker", &[], &[("WARREN_CONFIG", file)]).await;
     // It cannot become ready.

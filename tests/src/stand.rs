@@ -5,7 +5,6 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use reqwest::Method;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -152,23 +151,23 @@ impl Stand {
     }
 
     /// Redis dies at once.
-    pub fn kill_redis(&self) {
-        self.signal_redis(Signal::KILL);
+    pub async fn kill_redis(&self) {
+        self.signal_redis("KILL").await;
     }
 
-    /// Redis is asked to end.
-    pub fn stop_redis(&self) {
-        self.signal_redis(Signal::TERM);
+    /// Redis ends in good order, and has ended when this returns.
+    pub async fn stop_redis(&self) {
+        self.signal_redis("TERM").await;
     }
 
     /// Redis does nothing any more, while its connections stay.
-    pub fn freeze_redis(&self) {
-        self.signal_redis(Signal::STOP);
+    pub async fn freeze_redis(&self) {
+        self.signal_redis("STOP").await;
     }
 
     /// Redis goes on.
-    pub fn thaw_redis(&self) {
-        self.signal_redis(Signal::CONT);
+    pub async fn thaw_redis(&self) {
+        self.signal_redis("CONT").await;
     }
 
     /// Gives Redis a command, whatever process is told otherwise.
@@ -210,12 +209,8 @@ impl Stand {
         self.folder.to_str().expect("temporary folders have readable names")
     }
 
-    fn signal_redis(&self, signal: Signal) {
-        let file = std::fs::read_to_string(self.folder.join("redis.pid")).expect("Redis was started");
-        let pid = file.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
-        if let Err(error) = kill_process(pid.expect("a process id"), signal) {
-            assert_eq!(error, rustix::io::Errno::SRCH, "it can only be dead already");
-        }
+    async fn signal_redis(&self, signal: &str) {
+        self.script(&["signal", self.path(), signal, "redis"]).await;
     }
 
     async fn script(&self, arguments: &[&str]) -> String {

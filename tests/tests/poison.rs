@@ -81,7 +81,7 @@ async fn poison_kills_three_workers_and_no_more_where_the_next_is_there_at_once(
 #[tokio::test]
 async fn poison_kills_three_workers_and_no_more_where_redis_is_down_all_the_time() {
     let mut stage = stage().await;
-    stage.stand.stop_redis();
+    stage.stand.stop_redis().await;
     Fault::Poison.strike(&mut stage, 1).await;
     put_aside(&mut stage, async |_| {}).await;
     assert_eq!(deaths(&stage), CRASHES);
@@ -111,7 +111,7 @@ async fn poison_kills_three_workers_and_no_more_where_redis_goes_while_it_rests(
         let columns = ["list_queues", "--quiet", "--no-table-headers", "name", "messages_unacknowledged"];
         while deaths(stage) == 2 {
             if stage.stand.control(&columns).await.lines().any(|line| line == resting) {
-                stage.stand.stop_redis();
+                stage.stand.stop_redis().await;
                 break;
             }
         }

@@ -76,7 +76,7 @@ async fn a_redis_that_forgets_everything_or_is_full_holds_nothing_up() {
 #[tokio::test]
 async fn a_pool_runs_without_redis_from_the_start_and_its_monitors_catch_up_when_it_comes() {
     let stand = Stand::start().await;
-    stand.stop_redis();
+    stand.stop_redis().await;
     let mut stage = Stage::open(stand, SIZE, Vec::new()).await;
     for worker in &stage.workers {
         worker.ready().await;

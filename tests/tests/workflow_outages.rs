@@ -134,10 +134,10 @@ async fn a_redis_that_restarts_or_dies_for_longer_than_a_lease_costs_no_step() {
     let mill = Mill::set(Pool::on(&stand), 2, 2).await;
     let work = Work::hand_in(&mill).await;
     work.runs(&mill, 25).await;
-    stand.stop_redis();
+    stand.stop_redis().await;
     stand.restore_redis().await;
     work.runs(&mill, 50).await;
-    stand.kill_redis();
+    stand.kill_redis().await;
     // What is handed in meanwhile rests.
     mill.submit(json!({"id": "late", "steps": {"a": {"task": {"kind": "step", "payload": {}}}}})).await;
     tokio::time::sleep(PAST_THE_LEASE).await;
