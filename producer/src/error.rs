@@ -11,7 +11,7 @@ use crate::field::Invalid;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is not written in JSON.
-    #[error("expected a task as a JSON object")]
+    #[error("expected JSON")]
     Malformed(#[source] serde_json::Error),
     /// Fields of it cannot be accepted.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! `warren-producer enqueue`, as people and scripts use it.
+//! `warren-producer`, as people and scripts use it.
 
 use std::{
     io::Write,
@@ -10,8 +10,12 @@ use warren_core::TaskState;
 use warren_tests::{Pool, process::path_of};
 
 fn enqueue(pool: &Pool, arguments: &[&str], input: &str) -> Output {
+    run(pool, &[&["enqueue"], arguments].concat(), input)
+}
+
+fn run(pool: &Pool, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(path_of("warren-producer"));
-    command.env_clear().envs(pool.variables()).arg("enqueue").args(arguments);
+    command.env_clear().envs(pool.variables()).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     // A program that ends early does not read its input.
@@ -65,4 +69,19 @@ async fn the_exit_code_says_whether_all_were_confirmed() {
 
     let failing = enqueue(&pool, &["--kind", "sleep", "--payload", "{}", "--max-attempts", "1", "--wait"], "");
     assert_eq!(failing.status.code(), Some(1), "a task that did not succeed: {failing:?}");
+}
+
+#[tokio::test]
+async fn a_workflow_on_standard_input_is_read_as_what_it_looks_like() {
+    let pool = Pool::new();
+    let refused = |input: &str| {
+        let output = run(&pool, &["workflows", "run", "-"], input);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let no_step = "error: steps.a.after: there is no step b in this workflow\n";
+    assert_eq!(refused("steps:\n  a: { task: { kind: a }, after: b }\n"), no_step);
+    assert_eq!(refused(r#"{"steps": {"a": {"task": {"kind": "a"}, "after": "b"}}}"#), no_step);
+    assert!(refused(r#"{"steps": "#).starts_with("error: expected JSON: EOF"));
+    assert!(refused("steps: [").starts_with("error: expected a workflow in YAML: "));
 }

@@ -50,7 +50,7 @@ pub struct Args {
 enum Command {
     /// Hand in a workflow.
     Run {
-        /// A file in JSON or, where its name ends so, in YAML; - for JSON on standard input.
+        /// A file in JSON or, where its name ends so, in YAML; - for either on standard input.
         file: PathBuf,
         /// An id of one's own, instead of the file's.
         #[arg(long)]
@@ -118,7 +118,10 @@ async fn hand_in(
         let reading = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
         reading.map_err(Failure::usage)?
     };
-    let is_yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let is_yaml = match file.extension() {
+        Some(extension) => extension == "yaml" || extension == "yml",
+        None => !text.trim_start().starts_with('{'),
+    };
     let workflow = if is_yaml { read_yaml(text.as_bytes()) } else { read(text.as_bytes()) };
     let workflow = workflow.map_err(Failure::usage)?;
     let workflow = match id {
