@@ -166,6 +166,12 @@ impl Service {
         serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
     }
 
+    /// How often it has lost a connection to the broker so far. While the first processes of a pool declare its streams, the
+    /// broker may refuse one that publishes there already: so what matters is whether it grows.
+    pub fn thrown_out(&self) -> usize {
+        self.process.output().matches("session with the broker has ended").count()
+    }
+
     /// Waits until `/ready` is green.
     pub async fn ready(&self) {
         until(&format!("{} is ready", self.url), PATIENCE, async || self.get("/ready").await).await;
