@@ -51,19 +51,21 @@ pub struct Watched {
     pub peak_mib: f64,
 }
 
-/// A backlog of so many tasks, with no monitor.
-pub async fn alone(ground: &Ground, stand: &Stand, count: usize) -> anyhow::Result<Drain> {
+/// A backlog of so many tasks, with no monitor. It rests for a while before it is worked off.
+pub async fn alone(ground: &Ground, stand: &Stand, count: usize, rest: Duration) -> anyhow::Result<Drain> {
     backlog(ground, count).await?;
+    sleep(rest).await;
     Ok(work_off(ground, stand, count, async || {}).await?.drain)
 }
 
 /// The same while a monitor projects everything.
-pub async fn watched(ground: &Ground, stand: &Stand, count: usize) -> anyhow::Result<Drain> {
+pub async fn watched(ground: &Ground, stand: &Stand, count: usize, rest: Duration) -> anyhow::Result<Drain> {
     let memory_before = store::memory(stand).await?;
-    backlog(ground, count).await?;
+    // From the beginning: a monitor that has to catch up first would give the queue a rest, and a queue that has rested is
+    // two or three times as fast (docs/performance.md).
     let monitor = ground.start("warren-monitor", "").await;
-    // What was handed in is old news by the time the worker starts.
-    shown(&monitor, TaskState::Queued, count).await?;
+    backlog(ground, count).await?;
+    sleep(rest).await;
     let redis = cost::pid_in(&stand.folder().join("redis.pid"));
     let busy = || (cost::of(monitor.process.id()).unwrap_or_default(), redis.and_then(cost::of).unwrap_or_default());
     let before = busy();

@@ -18,7 +18,7 @@ mod round;
 mod scaling;
 mod store;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -46,6 +46,9 @@ struct Arguments {
     /// Measure no more than these parts.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    /// How long a backlog rests before it is worked off, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    rest: u64,
     /// Task queues as quorum queues.
     #[arg(long)]
     quorum: bool,
@@ -69,6 +72,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     if !arguments.only.is_empty() {
         plan.restrict(&arguments.only);
     }
+    plan.rest = Duration::from_secs(arguments.rest);
     if arguments.quorum {
         plan.profile = Profile::Quorum;
     }

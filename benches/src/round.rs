@@ -1,7 +1,8 @@
 //! One round after another: in each, the raw client and Warren take turns on the same servers.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
+use tokio::time::sleep;
 use warren_runtime::amqp::Profile;
 use warren_tests::Stand;
 
@@ -31,6 +32,8 @@ pub struct Plan {
     pub heartbeats: u32,
     /// Of the task queues.
     pub profile: Profile,
+    /// How long a backlog rests before it is worked off.
+    pub rest: Duration,
 }
 
 /// A part of what is measured.
@@ -78,8 +81,8 @@ const LARGEST_OF_PEERS: usize = 8_000;
 impl Plan {
     /// For docs/performance.md.
     pub fn full() -> Self {
-        let profile = Profile::Classic;
-        Self { rounds: 5, tasks: 100_000, latency_seconds: 20, scaling_seconds: 6, heartbeats: 4, profile }
+        let (profile, rest) = (Profile::Classic, Duration::ZERO);
+        Self { rounds: 5, tasks: 100_000, latency_seconds: 20, scaling_seconds: 6, heartbeats: 4, profile, rest }
     }
 
     /// For every change: at most three minutes.
@@ -152,18 +155,19 @@ pub async fn measure(plan: &Plan, show: impl Fn(&str)) -> anyhow::Result<Report>
 }
 
 async fn round(plan: &Plan, stand: &Stand, show: impl Fn(&str)) -> anyhow::Result<Round> {
-    let Plan { tasks, profile, .. } = *plan;
+    let Plan { tasks, profile, rest, .. } = *plan;
     show("a raw publisher");
     let ground = Ground::new(stand, profile).await?;
     let raw_publish = raw::publish(&ground, tasks).await?;
     show("a raw consumer");
+    sleep(rest).await;
     let raw_consume = raw::consume(&ground, tasks).await?;
     show("enqueueing");
     let enqueue = enqueue(&Ground::new(stand, profile).await?, tasks).await?;
     show("working off a backlog");
-    let drain = drain::alone(&Ground::new(stand, profile).await?, stand, tasks).await?;
+    let drain = drain::alone(&Ground::new(stand, profile).await?, stand, tasks, rest).await?;
     show("working off a backlog, watched by a monitor");
-    let watched = drain::watched(&Ground::new(stand, profile).await?, stand, tasks).await?;
+    let watched = drain::watched(&Ground::new(stand, profile).await?, stand, tasks, rest).await?;
     show("producer, worker and monitor at once");
     let at_once = drain::at_once(&Ground::new(stand, profile).await?, tasks).await?;
     Ok(Round { raw_publish, enqueue, raw_consume, drain, watched, at_once })
