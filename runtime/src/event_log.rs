@@ -36,6 +36,9 @@ const WAITING: usize = 2 * EVENTS_IN_A_BATCH;
 const LINGER: Duration = Duration::from_millis(5);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+// A broker that was just started may take a batch for a stream whose leader is not there yet, and lose it without a word. All
+// that comes after it would wait as long as it does; written once more it counts once. Doubled for a broker that is slow.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The event cannot be written any more: the process is ending.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -235,8 +238,12 @@ impl EventWriter {
     }
 
     async fn insist(&self, message: &Outgoing) {
-        let mut wait = Duration::from_millis(50);
-        while let Err(error) = self.publisher.publish(message).await {
+        let (mut wait, mut patience) = (Duration::from_millis(50), CONFIRMED_WITHIN);
+        while let Err(error) = self.publisher.publish_within(patience, message).await {
+            patience = match error {
+                PublishError::TimedOut(_) => patience.saturating_mul(2),
+                _ => CONFIRMED_WITHIN,
+            };
             // The first process of a pool writes before another part of it has declared the log; later it was deleted.
             if let PublishError::Returned { .. } = error {
                 self.publisher.miss();

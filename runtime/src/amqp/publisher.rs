@@ -105,9 +105,15 @@ impl Publisher {
 
     /// Publishes one message, and returns when the broker has confirmed and routed it.
     pub async fn publish(&self, message: &Outgoing) -> Result<(), PublishError> {
+        self.publish_within(self.timeout, message).await
+    }
+
+    /// The same with less patience than is configured, for what may well be written twice. The next try is on a new channel.
+    pub async fn publish_within(&self, patience: Duration, message: &Outgoing) -> Result<(), PublishError> {
         fits(message)?;
         let _place = self.window.acquire().await.expect("the window is never closed");
-        let mut late = pin!(sleep(self.timeout));
+        let patience = patience.min(self.timeout);
+        let mut late = pin!(sleep(patience));
         let line = self.ready(late.as_mut()).await?;
         let sending = async {
             let confirmation = match line.send(message).await {
@@ -116,7 +122,7 @@ impl Publisher {
             };
             self.told(&line, message, confirmation)
         };
-        before(late, sending).await.unwrap_or_else(|| Err(self.silence(Some(&line))))
+        before(late, sending).await.unwrap_or_else(|| Err(self.silence(Some(&line), patience)))
     }
 
     /// Publishes many messages as [`publish`](Self::publish) does one, and returns what became of each, in their order.
@@ -133,7 +139,9 @@ impl Publisher {
             Err(error) => return all(error),
         };
         let sending = line.send_all(messages.iter().filter(|message| fits(message).is_ok()));
-        let Some(mut sent) = before(late.as_mut(), sending).await else { return all(self.silence(Some(&line))) };
+        let Some(mut sent) = before(late.as_mut(), sending).await else {
+            return all(self.silence(Some(&line), self.timeout));
+        };
         // From the end: when the last is confirmed so are most others, and whoever waits is not woken for each.
         let mut results = Vec::with_capacity(messages.len());
         for message in messages.iter().rev() {
@@ -143,7 +151,7 @@ impl Publisher {
                 // One that was confirmed in time is told so, whatever became of another.
                 Ok(Ok(confirm)) => match before(late.as_mut(), confirm).await {
                     Some(confirmation) => self.told(&line, message, confirmation),
-                    None => Err(self.silence(Some(&line))),
+                    None => Err(self.silence(Some(&line), self.timeout)),
                 },
             });
         }
@@ -172,8 +180,8 @@ impl Publisher {
 
     // The channel, when it takes something.
     async fn ready(&self, mut late: Pin<&mut Sleep>) -> Result<Arc<Line>, PublishError> {
-        let line = before(late.as_mut(), self.line()).await.unwrap_or_else(|| Err(self.silence(None)))?;
-        before(late, line.unblocked()).await.unwrap_or_else(|| Err(self.silence(Some(&line))))?;
+        let line = before(late.as_mut(), self.line()).await.unwrap_or_else(|| Err(self.silence(None, self.timeout)))?;
+        before(late, line.unblocked()).await.unwrap_or_else(|| Err(self.silence(Some(&line), self.timeout)))?;
         Ok(line)
     }
 
@@ -202,13 +210,13 @@ impl Publisher {
     }
 
     // The broker has said nothing for too long.
-    fn silence(&self, line: Option<&Line>) -> PublishError {
+    fn silence(&self, line: Option<&Line>, patience: Duration) -> PublishError {
         match line {
             None => PublishError::Disconnected,
             Some(line) if line.is_blocked() => PublishError::Blocked,
             Some(_) => {
                 self.stale.notify_one();
-                PublishError::TimedOut(self.timeout)
+                PublishError::TimedOut(patience)
             }
         }
     }
