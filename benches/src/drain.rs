@@ -53,8 +53,7 @@ pub struct Watched {
 
 /// A backlog of so many tasks, with no monitor. It rests for a while before it is worked off.
 pub async fn alone(ground: &Ground, stand: &Stand, count: usize, rest: Duration) -> anyhow::Result<Drain> {
-    backlog(ground, count).await?;
-    sleep(rest).await;
+    backlog(ground, count, rest).await?;
     Ok(work_off(ground, stand, count, async || {}).await?.drain)
 }
 
@@ -64,8 +63,7 @@ pub async fn watched(ground: &Ground, stand: &Stand, count: usize, rest: Duratio
     // From the beginning: a monitor that has to catch up first would give the queue a rest, and a queue that has rested is
     // two or three times as fast (docs/performance.md).
     let monitor = ground.start("warren-monitor", "").await;
-    backlog(ground, count).await?;
-    sleep(rest).await;
+    backlog(ground, count, rest).await?;
     let redis = cost::pid_in(&stand.folder().join("redis.pid"));
     let busy = || (cost::of(monitor.process.id()).unwrap_or_default(), redis.and_then(cost::of).unwrap_or_default());
     let before = busy();
@@ -106,10 +104,11 @@ pub async fn at_once(ground: &Ground, count: usize) -> anyhow::Result<f64> {
     Ok(number(count) / took.as_secs_f64())
 }
 
-async fn backlog(ground: &Ground, count: usize) -> anyhow::Result<()> {
+async fn backlog(ground: &Ground, count: usize, rest: Duration) -> anyhow::Result<()> {
     let producer = ground.producer().await?;
     hand_in(&producer, count).await?;
     producer.close().await;
+    sleep(rest).await;
     Ok(())
 }
 
