@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration}
 
 use redis::AsyncCommands;
 use tokio::{
-    pin, select,
+    select,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,7 @@ impl Keeper {
     pub async fn run(self, stop: CancellationToken) {
         let mut sessions = Sessions::new(self.connector.clone(), "commands");
         while let Some(link) = sessions.next(&stop).await {
-            let ended = stop.run_until_cancelled(self.session(&link)).await;
+            let ended = stop.run_until_cancelled(link.during(self.session(&link))).await;
             sessions.ended(link, ended.map_or(Ok(()), |Err(error)| Err(error))).await;
         }
     }
@@ -84,12 +84,7 @@ impl Keeper {
     async fn session(&self, link: &Link) -> Result<Infallible, amqp::Error> {
         self.topology.declare(link).await?;
         let mut follower = Follower::open(link, self.commands.clone(), self.orders.clone()).await?;
-        let broken = link.broken();
-        pin!(broken);
-        select! {
-            caught_up = follower.catch_up() => caught_up?,
-            error = &mut broken => return Err(error),
-        }
+        follower.catch_up().await?;
         // In every session: the log may have been made anew since.
         let mut stated: Option<Instant> = None;
         let mut next_round = Instant::now();
@@ -97,7 +92,6 @@ impl Keeper {
         loop {
             select! {
                 biased;
-                error = &mut broken => return Err(error),
                 read = follower.next() => drop(read?),
                 () = sleep_until(next_round) => {
                     let begun = Instant::now();

@@ -8,7 +8,7 @@ use std::{
 use lapin::{Channel, options::QueueDeclareOptions, types::FieldTable};
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
-use tokio::{pin, select, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use warren_core::{QueueName, TaskState, Timestamp, ladder::Level, order};
@@ -68,14 +68,12 @@ impl Poller {
     pub async fn run(self, stop: CancellationToken) {
         let mut sessions = Sessions::new(self.connector.clone(), "look at queues");
         while let Some(link) = sessions.next(&stop).await {
-            let ended = stop.run_until_cancelled(self.session(&link)).await;
+            let ended = stop.run_until_cancelled(link.during(self.session(&link))).await;
             sessions.ended(link, ended.unwrap_or(Ok(()))).await;
         }
     }
 
     async fn session(&self, link: &Link) -> Result<(), Error> {
-        let broken = link.broken();
-        pin!(broken);
         let mut away = false;
         let mut shown = BTreeSet::new();
         loop {
@@ -89,10 +87,7 @@ impl Poller {
                     away = true;
                 }
             }
-            select! {
-                error = &mut broken => return Err(error),
-                () = sleep(INTERVAL) => {}
-            }
+            sleep(INTERVAL).await;
         }
     }
 

@@ -16,12 +16,7 @@ use futures::{
     StreamExt,
     future::{join_all, try_join_all},
 };
-use lapin::{
-    Channel, Consumer,
-    message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions},
-    types::FieldTable,
-};
+use lapin::{Channel, Consumer, message::Delivery, options::BasicConsumeOptions, types::FieldTable};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
@@ -39,6 +34,7 @@ use warren_runtime::{
         Connector, Error, Link, Names, Route, Topology,
         message::{Copy, incoming},
         session::{Sessions, chain},
+        settle,
     },
     clock,
     command_log::Orders,
@@ -98,12 +94,8 @@ impl Forwarder {
     pub async fn run(self, drain: CancellationToken) {
         let mut sessions = Sessions::new(self.connector.clone(), "forward");
         while let Some(link) = sessions.next(&drain).await {
-            let ended = tokio::select! {
-                ended = self.live(&link) => ended,
-                error = link.broken() => Err(error),
-                () = drain.cancelled() => Ok(()),
-            };
-            sessions.ended(link, ended).await;
+            let ended = drain.run_until_cancelled(link.during(self.live(&link))).await;
+            sessions.ended(link, ended.unwrap_or(Ok(()))).await;
         }
     }
 
@@ -319,14 +311,13 @@ fn message_id(delivery: &Delivery) -> Option<TaskId> {
 }
 
 async fn give_back(delivery: &Delivery) {
-    let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-    if let Err(error) = delivery.acker.nack(options).await {
+    if let Err(error) = settle::give_back(&delivery.acker).await {
         debug!(error = chain(&error), "a message of the ladder was given back by the broken connection itself");
     }
 }
 
 async fn acknowledge(delivery: &Delivery) {
-    if let Err(error) = delivery.acker.ack(BasicAckOptions::default()).await {
+    if let Err(error) = settle::acknowledge(&delivery.acker, false).await {
         debug!(error = chain(&error), "a forwarded message comes back with its channel: its copy is marked");
     }
 }

@@ -79,10 +79,7 @@ impl Pool {
         let mut sessions = Sessions::new(self.connector.clone(), "consume");
         let mut session = Session::First;
         while let Some(link) = sessions.next(&shutdown.drain).await {
-            let ended = tokio::select! {
-                ended = self.live(&link, session, &slots, &running, shutdown) => ended,
-                error = link.broken() => Err(error),
-            };
+            let ended = link.during(self.live(&link, session, &slots, &running, shutdown)).await;
             self.latch.missing("no connection to consume on");
             sessions.ended(link, ended).await;
             session = Session::Again;

@@ -8,16 +8,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use lapin::{
-    Acker, Channel,
-    message::Delivery,
-    options::{BasicAckOptions, BasicNackOptions, BasicQosOptions},
-};
+use lapin::{Acker, Channel, message::Delivery, options::BasicQosOptions};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 use warren_core::outstanding::{self, Outstanding};
-use warren_runtime::amqp::session::chain;
+use warren_runtime::amqp::{session::chain, settle};
 
 use crate::{
     lanes::Lane,
@@ -144,8 +140,7 @@ impl Receipt {
 
     /// It goes back to its place in the queue.
     pub async fn give_back(&self) {
-        let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        if let Err(error) = self.acker.nack(options).await {
+        if let Err(error) = settle::give_back(&self.acker).await {
             info!(error = chain(&error), "a delivery was given back by the broken connection itself");
         }
         // Only now: until the broker has been told, an acknowledgement of a later one would cover it.
@@ -164,11 +159,9 @@ impl Receipt {
 }
 
 async fn acknowledge(acker: &Acker, multiple: bool) {
-    match acker.ack(BasicAckOptions { multiple }).await {
-        Ok(true) => {}
-        // Their channel died: the broker hands them out again, and the record keeps them from being run again.
-        Ok(false) => debug!("deliveries were lost with their channel"),
-        Err(cause) => debug!(error = chain(&cause), "deliveries were lost with their channel"),
+    // Then the broker hands them out again, and the record keeps them from being run again.
+    if let Err(cause) = settle::acknowledge(acker, multiple).await {
+        debug!(error = chain(&cause), "deliveries were lost with their channel");
     }
 }
 

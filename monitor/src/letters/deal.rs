@@ -4,7 +4,6 @@
 //! log; and only then the letter is acknowledged.
 
 use futures::future::{join_all, try_join_all};
-use lapin::options::BasicAckOptions;
 use tracing::warn;
 use warren_core::{
     Fingerprint, TaskId,
@@ -12,7 +11,7 @@ use warren_core::{
     record::TaskRecord,
 };
 use warren_runtime::{
-    amqp::{self, PublishError},
+    amqp::{PublishError, settle},
     clock,
 };
 
@@ -199,8 +198,7 @@ fn fact(letter: &Letter, record: Option<&TaskRecord>, entry: &Entry) -> Event {
 // An acknowledgement that is lost with its channel brings the letter back, and the record says what was done with it.
 async fn acknowledge(letters: impl Iterator<Item = &Letter>) -> Result<(), Failed> {
     for letter in letters {
-        let acknowledged = letter.delivery.acker.ack(BasicAckOptions::default()).await;
-        acknowledged.map_err(|source| amqp::Error::Broker { what: "acknowledge".to_owned(), source })?;
+        settle::acknowledge(&letter.delivery.acker, false).await?;
     }
     Ok(())
 }

@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    pin, select,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use warren_core::{QueueName, TaskId};
@@ -80,7 +77,7 @@ impl Sweeper {
     pub async fn run(self, stop: CancellationToken) {
         let mut sessions = Sessions::new(self.connector.clone(), "dead letters");
         while let Some(link) = sessions.next(&stop).await {
-            let ended = stop.run_until_cancelled(self.session(&link)).await;
+            let ended = stop.run_until_cancelled(link.during(self.session(&link))).await;
             sessions.ended(link, ended.unwrap_or(Ok(()))).await;
         }
     }
@@ -91,8 +88,6 @@ impl Sweeper {
     }
 
     async fn session(&self, link: &Link) -> Result<(), amqp::Error> {
-        let broken = link.broken();
-        pin!(broken);
         let mut business = Business::default();
         let (mut opened, mut told) = (false, false);
         loop {
@@ -102,11 +97,7 @@ impl Sweeper {
                 }
                 self.round(link, &mut business).await
             };
-            let ended = select! {
-                error = &mut broken => return Err(error),
-                ended = round => ended,
-            };
-            let wait = match ended {
+            let wait = match round.await {
                 Ok(wait) => {
                     told = false;
                     wait
@@ -122,10 +113,7 @@ impl Sweeper {
                     AFTER_A_FAILURE
                 }
             };
-            select! {
-                error = &mut broken => return Err(error),
-                () = sleep(wait) => {}
-            }
+            sleep(wait).await;
         }
     }
 

@@ -13,7 +13,7 @@ use std::{convert::Infallible, mem, sync::Arc, time::Duration};
 
 use lapin::message::Delivery;
 use tokio::{
-    pin, select,
+    select,
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,7 @@ impl Projector {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut sessions = Sessions::new(self.connector.clone(), "project");
         while let Some(link) = sessions.next(&stop).await {
-            let ended = stop.run_until_cancelled(self.session(&link)).await;
+            let ended = stop.run_until_cancelled(link.during(self.session(&link))).await;
             self.latch.missing("the event log is not being read");
             sessions.ended(link, ended.map_or(Ok(()), |Err(error)| Err(error))).await;
         }
@@ -140,13 +140,10 @@ impl Projector {
         if verified {
             self.latch.met();
         }
-        let broken = link.broken();
-        pin!(broken);
         let mut next_round = Instant::now() + HOUSEKEEPING;
         loop {
             select! {
                 biased;
-                error = &mut broken => return Err(error.into()),
                 arrived = reader.next() => {
                     let mut arrived = arrived?;
                     if !verified {

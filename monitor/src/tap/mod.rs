@@ -9,12 +9,8 @@ mod destination;
 use std::time::Duration;
 
 use futures::{StreamExt, future::join_all};
-use lapin::{
-    message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions},
-    types::FieldTable,
-};
-use tokio::{pin, select, time::sleep};
+use lapin::{message::Delivery, options::BasicConsumeOptions, types::FieldTable};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warren_core::{
@@ -22,7 +18,9 @@ use warren_core::{
     event::{Event, Unrouted},
 };
 use warren_runtime::{
-    amqp::{Connector, Error, Link, Outgoing, PublishError, Publisher, Topology, message::Copy, session::Sessions},
+    amqp::{
+        Connector, Error, Link, Outgoing, PublishError, Publisher, Topology, message::Copy, session::Sessions, settle,
+    },
     clock,
     event_log::{Closed, EventLog},
 };
@@ -74,7 +72,7 @@ impl Tap {
     pub async fn run(self, stop: CancellationToken) {
         let mut sessions = Sessions::new(self.connector.clone(), "tap");
         while let Some(link) = sessions.next(&stop).await {
-            let ended = stop.run_until_cancelled(self.session(&link)).await;
+            let ended = stop.run_until_cancelled(link.during(self.session(&link))).await;
             sessions.ended(link, ended.unwrap_or(Ok(()))).await;
         }
     }
@@ -91,13 +89,8 @@ impl Tap {
         };
         let mut deliveries = consumer.map_err(failed("consume"))?.ready_chunks(PREFETCH.into());
         let mut destinations = Destinations::default();
-        let broken = link.broken();
-        pin!(broken);
         loop {
-            let arrived = select! {
-                arrived = deliveries.next() => arrived.ok_or_else(|| Error::Cancelled { queue: queue.clone() })?,
-                error = &mut broken => return Err(error),
-            };
+            let arrived = deliveries.next().await.ok_or_else(|| Error::Cancelled { queue: queue.clone() })?;
             let arrived = arrived.into_iter().collect::<Result<Vec<_>, _>>().map_err(failed("read"))?;
             self.take_in(link, &mut destinations, &arrived).await?;
         }
@@ -126,15 +119,14 @@ impl Tap {
         let results = join_all(arrived.iter().zip(duties).map(|(delivery, duty)| self.carry_out(delivery, duty)));
         let mut again = false;
         for (delivery, result) in arrived.iter().zip(results.await) {
-            let done = match result {
-                Ok(()) => delivery.acker.ack(BasicAckOptions::default()).await,
+            match result {
+                Ok(()) => settle::acknowledge(&delivery.acker, false).await?,
                 Err(error) => {
                     warn!(%error, "a copy stays in the tap");
                     again = true;
-                    delivery.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await
+                    settle::give_back(&delivery.acker).await?;
                 }
-            };
-            done.map_err(|source| Error::Broker { what: "acknowledge".to_owned(), source })?;
+            }
         }
         if again {
             sleep(AGAIN).await;

@@ -4,7 +4,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use lapin::{
     Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions},
+    options::{BasicConsumeOptions, QueueDeclareOptions},
     types::FieldTable,
 };
 use serde_json::Value;
@@ -14,7 +14,7 @@ use warren_core::{
 };
 use warren_producer::NewTask;
 use warren_runtime::{
-    amqp::{Connector, Error, Link, message::incoming},
+    amqp::{Connector, Error, Link, message::incoming, settle},
     clock,
 };
 
@@ -89,7 +89,7 @@ fn ask(task: NewTask, queue: &str) -> Result<NewTask, Refusal> {
 fn read(consumer: Consumer) -> BoxStream<'static, Result<Reply, Error>> {
     let chunks = consumer.ready_chunks(usize::from(PREFETCH / 2)).then(async |chunk| {
         if let Some(Ok(last)) = chunk.iter().rfind(|delivery| delivery.is_ok()) {
-            drop(last.ack(BasicAckOptions { multiple: true }).await);
+            drop(settle::acknowledge(&last.acker, true).await);
         }
         chunk
     });

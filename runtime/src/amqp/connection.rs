@@ -263,6 +263,22 @@ impl Link {
         Error::Lost
     }
 
+    /// Does work on this connection for as long as it holds, wherever the work waits when that ends. The work must bear to
+    /// be dropped anywhere.
+    pub fn during<T, E: From<Error>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        // Whatever a process does for the broker is in there.
+        let work = Box::pin(work);
+        async move {
+            tokio::select! {
+                done = work => done,
+                error = self.broken() => Err(error.into()),
+            }
+        }
+    }
+
     /// Closes the connection in good order. A broken one is closed already.
     pub async fn close(&self) {
         let closing = self.connection.close(200, "done".into());

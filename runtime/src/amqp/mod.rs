@@ -11,6 +11,7 @@ pub mod node;
 pub mod publisher;
 pub mod route;
 pub mod session;
+pub mod settle;
 pub mod topology;
 mod wire;
 

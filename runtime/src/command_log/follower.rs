@@ -6,7 +6,7 @@ use futures::{StreamExt, stream::ReadyChunks};
 use lapin::{
     Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions},
+    options::BasicConsumeOptions,
     types::{AMQPValue, FieldTable},
 };
 use tokio::time::{Instant, sleep};
@@ -15,7 +15,7 @@ use warren_core::command::Batch;
 
 use super::{CommandLog, Orders};
 use crate::{
-    amqp::{Error, Link},
+    amqp::{Error, Link, settle},
     clock,
 };
 
@@ -91,8 +91,7 @@ impl Follower {
         }
         if let Some(last) = arrived.last() {
             // In a stream that removes nothing, and makes room for more.
-            let acknowledged = last.acker.ack(BasicAckOptions { multiple: true }).await;
-            acknowledged.map_err(Error::broker("acknowledge"))?;
+            settle::acknowledge(&last.acker, true).await?;
         }
         Ok(batches)
     }

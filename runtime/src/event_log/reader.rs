@@ -1,11 +1,11 @@
 //! Reading the event log over AMQP.
 
-use crate::amqp::{Error, Link, Names};
+use crate::amqp::{Error, Link, Names, settle};
 use futures::{StreamExt, stream::ReadyChunks};
 use lapin::{
     Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions},
+    options::BasicConsumeOptions,
     types::{AMQPValue, FieldTable},
 };
 use tokio::time::Instant;
@@ -65,6 +65,5 @@ impl Reader {
 
 /// Makes room for more, up to and including this delivery. In a stream that removes nothing.
 pub async fn done_with(delivery: &Delivery) -> Result<(), Error> {
-    let acknowledged = delivery.acker.ack(BasicAckOptions { multiple: true }).await;
-    acknowledged.map(drop).map_err(|source| Error::Broker { what: "acknowledge".to_owned(), source })
+    settle::acknowledge(&delivery.acker, true).await
 }

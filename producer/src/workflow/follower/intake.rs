@@ -3,15 +3,11 @@
 use std::convert::Infallible;
 
 use futures::{StreamExt, future::join_all};
-use lapin::{
-    message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions},
-    types::FieldTable,
-};
+use lapin::{message::Delivery, options::BasicConsumeOptions, types::FieldTable};
 use tracing::warn;
 use warren_core::event::Event;
 use warren_runtime::{
-    amqp::{self, Link},
+    amqp::{self, Link, settle},
     clock,
 };
 
@@ -53,8 +49,7 @@ impl Follower {
             }
             self.trouble.concern();
             if let Some(last) = some.last() {
-                let done = last.acker.ack(BasicAckOptions { multiple: true }).await;
-                done.map_err(failed("acknowledge a message of"))?;
+                settle::acknowledge(&last.acker, true).await?;
             }
         }
         Err(amqp::Error::Cancelled { queue })

@@ -61,11 +61,11 @@ impl Follower {
     pub async fn run(&self, over: &CancellationToken) {
         let mut sessions = Sessions::new(self.producer.connector().clone(), "workflows");
         while let Some(link) = sessions.next(over).await {
-            let ended = over.run_until_cancelled(Box::pin(self.session(&link))).await;
+            let ended = over.run_until_cancelled(link.during(self.session(&link))).await;
             let ended = match ended {
                 None => Ok(()),
-                Some(Error::Broker(error)) => Err(error),
-                Some(other) => {
+                Some(Err(Error::Broker(error))) => Err(error),
+                Some(Err(other)) => {
                     self.say(&other);
                     over.run_until_cancelled(sleep(AGAIN)).await;
                     Ok(())
@@ -82,15 +82,13 @@ impl Follower {
     }
 
     // Every transaction holds or does not whatever becomes of us, so this may be dropped anywhere.
-    async fn session(&self, link: &Link) -> Error {
-        if let Err(error) = self.producer.topology().declare(link).await {
-            return error.into();
-        }
+    async fn session(&self, link: &Link) -> Result<Infallible, Error> {
+        self.producer.topology().declare(link).await?;
         let mut from_the_beginning = false;
         loop {
             let Err(interruption) = self.follow(link, from_the_beginning).await;
             match interruption {
-                Interruption::Failed(error) => return error,
+                Interruption::Failed(error) => return Err(error),
                 Interruption::Overtaken => info!("workflows are written by another, or were: starting over"),
                 Interruption::Replaced => {
                     if mem::replace(&mut from_the_beginning, true) {
@@ -112,14 +110,13 @@ impl Follower {
         debug!(?start, "reading the event log for workflows");
         let mut verified = start == Start::First;
         let marker = reading.marker.clone();
-        let (broken, marking, taking) = (link.broken(), self.mark(&marker), self.take_in(link));
-        pin!(broken, marking, taking);
+        let (marking, taking) = (self.mark(&marker), self.take_in(link));
+        pin!(marking, taking);
         let mut confirmed = None;
         let mut next = Instant::now();
         loop {
             select! {
                 biased;
-                error = &mut broken => return Err(error.into()),
                 taken = &mut taking => {
                     let Err(error) = taken;
                     return Err(error.into());
