@@ -64,9 +64,10 @@ enum Content {
     Tentative(Tentative),
 }
 
-// What is done when the log has confirmed it.
+// What is done when the log has confirmed it, or before that, when it has left this process.
 enum Then {
     Nothing,
+    TellSent(oneshot::Sender<()>),
     Tell(oneshot::Sender<()>),
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -75,6 +76,7 @@ impl fmt::Debug for Then {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nothing => "Nothing",
+            Self::TellSent(_) => "TellSent",
             Self::Tell(_) => "Tell",
             Self::Call(_) => "Call",
         })
@@ -122,6 +124,14 @@ impl EventLog {
         let (done, confirmed) = oneshot::channel();
         self.push(Content::Encoded(encode(event)), Then::Tell(done)).await?;
         confirmed.await.map_err(|_| Closed)
+    }
+
+    /// Writes an event and returns when it has left this process: the broker gets it even if the process dies at once, unless
+    /// the broker or the way to it fails as well.
+    pub async fn send(&self, event: &Event) -> Result<(), Closed> {
+        let (done, sent) = oneshot::channel();
+        self.push(Content::Encoded(encode(event)), Then::TellSent(done)).await?;
+        sent.await.map_err(|_| Closed)
     }
 
     /// Hands an event over to be written now, and returns at once unless too many are waiting already. `then` is called when
@@ -209,7 +219,7 @@ impl EventWriter {
         }
     }
 
-    async fn write(&mut self, batch: Vec<Written>, stop: &CancellationToken) -> bool {
+    async fn write(&mut self, mut batch: Vec<Written>, stop: &CancellationToken) -> bool {
         let events: Vec<_> = batch.iter().map(|written| written.event.as_str()).collect();
         let properties = lapin::BasicProperties::default().with_delivery_mode(PERSISTENT);
         let body = event::assemble(&self.source, self.seq, &events);
@@ -218,8 +228,9 @@ impl EventWriter {
             stop.cancelled().await;
             tokio::time::sleep(LAST_WORDS).await;
         };
+        let mut sent = batch.iter_mut().filter_map(Written::take_sent).collect();
         tokio::select! {
-            () = self.insist(&message) => {}
+            () = self.insist(&message, &mut sent) => {}
             () = last_words => {
                 warn!(events = batch.len(), "the broker is away: the last events are lost");
                 return false;
@@ -228,7 +239,7 @@ impl EventWriter {
         self.seq += 1;
         for written in batch {
             match written.then {
-                Then::Nothing => {}
+                Then::Nothing | Then::TellSent(_) => {}
                 // Whoever waited may have given up meanwhile.
                 Then::Tell(done) => drop(done.send(())),
                 Then::Call(then) => then(),
@@ -237,9 +248,9 @@ impl EventWriter {
         true
     }
 
-    async fn insist(&self, message: &Outgoing) {
+    async fn insist(&self, message: &Outgoing, sent: &mut Vec<oneshot::Sender<()>>) {
         let (mut wait, mut patience) = (Duration::from_millis(50), CONFIRMED_WITHIN);
-        while let Err(error) = self.publisher.publish_within(patience, message).await {
+        while let Err(error) = self.publisher.publish_within(patience, message, || tell(sent)).await {
             patience = match error {
                 PublishError::TimedOut(_) => patience.saturating_mul(2),
                 _ => CONFIRMED_WITHIN,
@@ -272,6 +283,23 @@ impl Written {
             Content::Tentative(tentative) => encode(tentative.take()?.as_ref()),
         };
         Some(Self { event, then })
+    }
+
+    fn take_sent(&mut self) -> Option<oneshot::Sender<()>> {
+        match std::mem::replace(&mut self.then, Then::Nothing) {
+            Then::TellSent(done) => Some(done),
+            then => {
+                self.then = then;
+                None
+            }
+        }
+    }
+}
+
+// Whoever waited may have given up meanwhile.
+fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
+    for done in waiting.drain(..) {
+        let _: Result<(), ()> = done.send(());
     }
 }
 

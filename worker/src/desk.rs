@@ -171,9 +171,10 @@ impl Desk {
         }
     }
 
-    // What can kill this worker, or may have killed another, has its start safe in the log before it runs. Other starts
-    // are written along with the next batch: a backlog that comes back flagged must not wait for a confirm a task. One that
-    // has ended by then need not be written at all.
+    // What may have killed another worker has its start safe in the log before it runs. What can kill this one has sent it:
+    // it arrives although the process dies at once, and costs no way to the broker and back. Other starts are written along
+    // with the next batch: a backlog that comes back flagged must not wait for a confirm a task. One that has ended by then
+    // need not be written at all.
     async fn announce(&self, taken: &Taken, work: &Work, run: &Run) -> Announced {
         let started = Started {
             task: work.id.clone(),
@@ -188,8 +189,13 @@ impl Desk {
         self.metrics.started(work, run.started);
         let log = &self.settlement.log;
         if is_delicate(taken, work) || taken.lane == Lane::Suspects {
-            let recorded = self.settlement.record(&Event::Started(started)).await;
-            if recorded { Announced::Firmly } else { Announced::Nowhere }
+            let event = Event::Started(started);
+            let is_told = if is_start_looked_for(taken, work) {
+                self.settlement.record(&event).await
+            } else {
+                self.settlement.send(&event).await
+            };
+            if is_told { Announced::Firmly } else { Announced::Nowhere }
         } else if started.is_told_by_its_end() {
             let noted = log.note_tentatively(Event::Started(started)).await;
             noted.map_or(Announced::Nowhere, Announced::Tentatively)
@@ -319,6 +325,11 @@ fn lost() -> Fate {
 // Of what is in order none may begin before the one ahead has ended, wherever that was begun.
 fn is_delicate(taken: &Taken, work: &Work) -> bool {
     work.is_delicate() || taken.receipt.is_in_turn()
+}
+
+// Whether somebody decides by the start of it now: this worker, when it thinks twice, or whoever has its twin or what is behind it.
+fn is_start_looked_for(taken: &Taken, work: &Work) -> bool {
+    may_not_be_the_first(taken, work) || taken.receipt.is_in_turn() || work.task.twin
 }
 
 fn may_not_be_the_first(taken: &Taken, work: &Work) -> bool {

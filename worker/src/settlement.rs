@@ -83,6 +83,11 @@ impl Settlement {
         self.abort.run_until_cancelled(self.log.record(event)).await.is_some_and(|recorded| recorded.is_ok())
     }
 
+    /// Sends an event to the log and returns when it has left this process; false if the process ends first.
+    pub async fn send(&self, event: &Event) -> bool {
+        self.abort.run_until_cancelled(self.log.send(event)).await.is_some_and(|sent| sent.is_ok())
+    }
+
     /// Records an event and calls `then` when it is safe; never, if the process ends first.
     pub async fn record_then(&self, event: &Event, then: impl FnOnce() + Send + 'static) {
         let token = self.settling.token();

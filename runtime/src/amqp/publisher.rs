@@ -105,11 +105,17 @@ impl Publisher {
 
     /// Publishes one message, and returns when the broker has confirmed and routed it.
     pub async fn publish(&self, message: &Outgoing) -> Result<(), PublishError> {
-        self.publish_within(self.timeout, message).await
+        self.publish_within(self.timeout, message, || {}).await
     }
 
     /// The same with less patience than is configured, for what may well be written twice. The next try is on a new channel.
-    pub async fn publish_within(&self, patience: Duration, message: &Outgoing) -> Result<(), PublishError> {
+    /// `sent` is called when the message has left this process.
+    pub async fn publish_within(
+        &self,
+        patience: Duration,
+        message: &Outgoing,
+        sent: impl FnOnce(),
+    ) -> Result<(), PublishError> {
         fits(message)?;
         let _place = self.window.acquire().await.expect("the window is never closed");
         let patience = patience.min(self.timeout);
@@ -117,7 +123,10 @@ impl Publisher {
         let line = self.ready(late.as_mut()).await?;
         let sending = async {
             let confirmation = match line.send(message).await {
-                Ok(confirm) => confirm.await,
+                Ok(confirm) => {
+                    sent();
+                    confirm.await
+                }
                 Err(error) => Err(error),
             };
             self.told(&line, message, confirmation)
