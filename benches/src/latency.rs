@@ -17,7 +17,7 @@ use warren_producer::NewTask;
 
 use crate::{
     ground::{Ground, payload},
-    pace::{number, percentile},
+    pace::{median, number, percentile},
     raw,
 };
 
@@ -48,6 +48,17 @@ pub struct Percentiles {
     pub p99_ms: f64,
     /// 999 of 1,000.
     pub p999_ms: f64,
+}
+
+impl Latency {
+    /// Each figure the median of so many measurements.
+    pub fn median(rate: u32, all: &[Self]) -> Self {
+        let median = |of: fn(&Self) -> Percentiles| {
+            let one = |figure: fn(Percentiles) -> f64| median(all.iter().map(of).map(figure));
+            Percentiles { p50_ms: one(|p| p.p50_ms), p99_ms: one(|p| p.p99_ms), p999_ms: one(|p| p.p999_ms) }
+        };
+        Self { rate, raw: median(|l| l.raw), start: median(|l| l.start), result: median(|l| l.result) }
+    }
 }
 
 /// Hands in `rate` tasks a second for that many seconds, and waits for every result.

@@ -10,7 +10,8 @@ use crate::{
     drain::{self, Drain, mebibytes},
     enqueue::enqueue,
     ground::Ground,
-    heartbeats, latency,
+    heartbeats,
+    latency::{self, Latency},
     pace::Pace,
     peers, raw,
     report::Report,
@@ -22,9 +23,11 @@ use crate::{
 pub struct Plan {
     /// How often; each figure is the median.
     pub rounds: usize,
+    /// Whether tasks a second are measured.
+    pub rates: bool,
     /// Tasks in each measurement of a rate.
     pub tasks: usize,
-    /// How long each rate of the latencies is kept, in seconds; 0: they are not measured.
+    /// How long each rate of the latencies is kept in each round, in seconds; 0: they are not measured.
     pub latency_seconds: u32,
     /// How long each worker of the scaling works, in seconds; 0: it is not measured.
     pub scaling_seconds: usize,
@@ -75,6 +78,8 @@ impl fmt::Display for Round {
 }
 
 const MEASUREMENTS_OF_A_ROUND: usize = 6;
+// Of the latencies, in tasks a second.
+const RATES: [u32; 2] = [200, 1_000];
 // They hand in one by one, each confirmed: more would take them minutes.
 const LARGEST_OF_PEERS: usize = 8_000;
 
@@ -82,19 +87,28 @@ impl Plan {
     /// For docs/performance.md.
     pub fn full() -> Self {
         let (profile, rest) = (Profile::Classic, Duration::ZERO);
-        Self { rounds: 5, tasks: 100_000, latency_seconds: 20, scaling_seconds: 6, heartbeats: 4, profile, rest }
+        Self {
+            rounds: 5,
+            rates: true,
+            tasks: 100_000,
+            latency_seconds: 10,
+            scaling_seconds: 6,
+            heartbeats: 4,
+            profile,
+            rest,
+        }
     }
 
     /// For every change: at most three minutes.
     pub fn quick() -> Self {
-        Self { rounds: 3, tasks: 20_000, latency_seconds: 5, scaling_seconds: 0, heartbeats: 0, ..Self::full() }
+        Self { rounds: 3, tasks: 20_000, latency_seconds: 2, scaling_seconds: 0, heartbeats: 0, ..Self::full() }
     }
 
     /// Leaves out all parts but these.
     pub fn restrict(&mut self, parts: &[Part]) {
         let is_wanted = |part| parts.contains(&part);
         if !is_wanted(Part::Rates) {
-            self.rounds = 0;
+            self.rates = false;
         }
         if !is_wanted(Part::Latency) {
             self.latency_seconds = 0;
@@ -109,8 +123,9 @@ impl Plan {
 
     /// How many steps there are to show.
     pub fn steps(&self) -> usize {
-        self.rounds * MEASUREMENTS_OF_A_ROUND
-            + usize::from(self.latency_seconds > 0) * 2
+        let each_round =
+            usize::from(self.rates) * MEASUREMENTS_OF_A_ROUND + usize::from(self.latency_seconds > 0) * RATES.len();
+        self.rounds * each_round
             + usize::from(self.scaling_seconds > 0)
             + usize::from(self.heartbeats > 0)
             + peers::wanted().len()
@@ -123,7 +138,7 @@ pub async fn measure(plan: &Plan, show: impl Fn(&str)) -> anyhow::Result<Report>
     show("starting RabbitMQ and Redis");
     let stand = Stand::start().await;
     let mut rounds: Vec<Round> = Vec::new();
-    for number in 1..=plan.rounds {
+    for number in (1..=plan.rounds).filter(|_| plan.rates) {
         let before = rounds.last().map(|round| format!(" (before: {round})")).unwrap_or_default();
         let step = |what: &str| show(&format!("round {number} of {}: {what}{before}", plan.rounds));
         rounds.push(round(plan, &stand, step).await?);
@@ -132,10 +147,14 @@ pub async fn measure(plan: &Plan, show: impl Fn(&str)) -> anyhow::Result<Report>
     show("processes at rest");
     report.idle_mib = Some(at_rest(plan, &stand).await?);
     if plan.latency_seconds > 0 {
-        for rate in [200, 1_000] {
-            show(&format!("latency at {rate} tasks a second"));
-            let ground = Ground::new(&stand, plan.profile).await?;
-            report.latencies.push(latency::measure(&ground, rate, plan.latency_seconds).await?);
+        for rate in RATES {
+            let mut latencies = Vec::new();
+            for number in 1..=plan.rounds {
+                show(&format!("latency at {rate} tasks a second, round {number} of {}", plan.rounds));
+                let ground = Ground::new(&stand, plan.profile).await?;
+                latencies.push(latency::measure(&ground, rate, plan.latency_seconds).await?);
+            }
+            report.latencies.push(Latency::median(rate, &latencies));
         }
     }
     if plan.scaling_seconds > 0 {
