@@ -259,7 +259,6 @@ impl Report {
             watched(|w| w.largest_lag),
             watched(|w| w.complete_after),
             watched(|w| w.redis_bytes)
-        )?;
-        Ok(())
+        )
     }
 }

@@ -72,6 +72,17 @@ enum Then {
     Call(Box<dyn FnOnce() + Send>),
 }
 
+impl Then {
+    fn come(self) {
+        match self {
+            Self::Nothing => {}
+            // Whoever waited may have given up meanwhile.
+            Self::TellSent(done) | Self::Tell(done) => drop(done.send(())),
+            Self::Call(then) => then(),
+        }
+    }
+}
+
 impl fmt::Debug for Then {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -219,7 +230,7 @@ impl EventWriter {
         }
     }
 
-    async fn write(&mut self, mut batch: Vec<Written>, stop: &CancellationToken) -> bool {
+    async fn write(&mut self, batch: Vec<Written>, stop: &CancellationToken) -> bool {
         let events: Vec<_> = batch.iter().map(|written| written.event.as_str()).collect();
         let properties = lapin::BasicProperties::default().with_delivery_mode(PERSISTENT);
         let body = event::assemble(&self.source, self.seq, &events);
@@ -228,29 +239,26 @@ impl EventWriter {
             stop.cancelled().await;
             tokio::time::sleep(LAST_WORDS).await;
         };
-        let mut sent = batch.iter_mut().filter_map(Written::take_sent).collect();
+        let events = batch.len();
+        let (when_sent, when_confirmed): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|written| written.then).partition(|then| matches!(then, Then::TellSent(_)));
         tokio::select! {
-            () = self.insist(&message, &mut sent) => {}
+            () = self.insist(&message, when_sent) => {}
             () = last_words => {
-                warn!(events = batch.len(), "the broker is away: the last events are lost");
+                warn!(events, "the broker is away: the last events are lost");
                 return false;
             }
         }
         self.seq += 1;
-        for written in batch {
-            match written.then {
-                Then::Nothing | Then::TellSent(_) => {}
-                // Whoever waited may have given up meanwhile.
-                Then::Tell(done) => drop(done.send(())),
-                Then::Call(then) => then(),
-            }
-        }
+        when_confirmed.into_iter().for_each(Then::come);
         true
     }
 
-    async fn insist(&self, message: &Outgoing, sent: &mut Vec<oneshot::Sender<()>>) {
+    async fn insist(&self, message: &Outgoing, mut when_sent: Vec<Then>) {
         let (mut wait, mut patience) = (Duration::from_millis(50), CONFIRMED_WITHIN);
-        while let Err(error) = self.publisher.publish_within(patience, message, || tell(sent)).await {
+        while let Err(error) =
+            self.publisher.publish_within(patience, message, || when_sent.drain(..).for_each(Then::come)).await
+        {
             patience = match error {
                 PublishError::TimedOut(_) => patience.saturating_mul(2),
                 _ => CONFIRMED_WITHIN,
@@ -283,23 +291,6 @@ impl Written {
             Content::Tentative(tentative) => encode(tentative.take()?.as_ref()),
         };
         Some(Self { event, then })
-    }
-
-    fn take_sent(&mut self) -> Option<oneshot::Sender<()>> {
-        match std::mem::replace(&mut self.then, Then::Nothing) {
-            Then::TellSent(done) => Some(done),
-            then => {
-                self.then = then;
-                None
-            }
-        }
-    }
-}
-
-// Whoever waited may have given up meanwhile.
-fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
-    for done in waiting.drain(..) {
-        let _: Result<(), ()> = done.send(());
     }
 }
 
