@@ -92,6 +92,7 @@ redis_signal() {
 redis_answers() { gone "$1/redis.pid" || [[ $(redis-cli -h 127.0.0.1 -p "$2" ping) == PONG ]]; }
 
 # From Debian's package; or, with WARREN_RABBITMQ_IMAGE, the same node in a container on the host's network.
+# With WARREN_RABBITMQ_PLAIN it goes without what deploy/ sets for Erlang.
 rabbitmq_spawn() {
   local dir=$1 amqp=$2 management=$3 home=$1/rabbitmq epmd
   [[ -f $dir/epmd.port ]] || free_port >"$dir/epmd.port"
@@ -106,11 +107,13 @@ rabbitmq_spawn() {
     if [[ -f $dir/more.conf ]]; then cat "$dir/more.conf"; fi
   } >"$home/rabbitmq.conf"
   echo '[rabbitmq_management].' >"$home/enabled_plugins"
-  : >"$home/env.conf"
+  { if [[ -z ${WARREN_RABBITMQ_PLAIN:-} ]]; then cat "$ROOT/deploy/rabbitmq-env.conf"; fi
+    # shellcheck disable=SC2016
+    echo 'SERVER_ADDITIONAL_ERL_ARGS="${SERVER_ADDITIONAL_ERL_ARGS:-} -kernel inet_dist_use_interface {127,0,0,1}"'
+  } >"$home/env.conf"
   local node=(
     ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$epmd" LANG=C.UTF-8
     RABBITMQ_NODENAME="$(node_name "$dir")" RABBITMQ_DIST_PORT="$(free_port)" RABBITMQ_LOGS=-
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
   )
   if [[ -n ${WARREN_RABBITMQ_IMAGE:-} ]]; then
     rabbitmq_spawn_container "$dir" "${node[@]}"
@@ -150,6 +153,7 @@ rabbitmq_spawn_container() {
   fi
   docker run --detach --network host "${options[@]}" \
     --volume "$home/rabbitmq.conf:/etc/rabbitmq/conf.d/90-warren.conf:ro" \
+    --volume "$home/env.conf:/etc/rabbitmq/rabbitmq-env.conf:ro" \
     --volume "$home/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro" \
     "$WARREN_RABBITMQ_IMAGE" >"$dir/rabbitmq.container"
 }
