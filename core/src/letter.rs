@@ -56,7 +56,7 @@ mod tests {
         let at = Timestamp::from_millis(5);
         let run = Run { started: at, worker: WorkerId::parse("w").unwrap() };
         let end = Some(End { at, outcome: Outcome::permanent("no"), verdict });
-        let run = RunRecord { run, limit: None, progress: None, returned: None, end };
+        let run = RunRecord { end, ..RunRecord::of(run) };
         record.attempts.entry(attempt).or_default().runs.push(run);
     }
 

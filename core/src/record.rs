@@ -6,13 +6,16 @@
 //!
 //! The names of the fields are short where they are stored: there are millions of these.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+mod run;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+pub use run::{End, RunRecord};
 
 use crate::{
-    Attempt, OrderKey, Outcome, Reason, TaskId, Timestamp, Verdict, WorkerId,
+    Attempt, OrderKey, Reason, TaskId, Timestamp,
     command::{Command, Order},
     event::{
         About, Buried, Deferred, Discarded, Ended, Event, Held, Progressed, Released, Replayed, Returned, Run, Started,
@@ -43,9 +46,9 @@ pub struct TaskRecord {
     /// The message is not persistent.
     #[serde(rename = "v", default, skip_serializing_if = "std::ops::Not::not")]
     pub transient: bool,
-    /// Its attempts.
+    /// Its attempts. Boxed, for the map makes room for eleven at a time, and most tasks have one.
     #[serde(rename = "a", default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attempts: BTreeMap<Attempt, AttemptRecord>,
+    pub attempts: BTreeMap<Attempt, Box<AttemptRecord>>,
     /// The latest order to cancel it.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Order>,
@@ -106,84 +109,6 @@ pub struct AttemptRecord {
     pub discarded: Option<Decision>,
 }
 
-/// What is known of one run of an attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "RunFields")]
-pub struct RunRecord {
-    /// Which one.
-    #[serde(flatten, with = "StoredRun")]
-    pub run: Run,
-    /// While it runs: when it will be ended if it has not ended by itself. `None` if its start was not seen.
-    #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Timestamp>,
-    /// How far it was, and when it said so.
-    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
-    pub progress: Option<(Timestamp, Value)>,
-    /// When the worker gave it back unfinished.
-    #[serde(rename = "g", skip_serializing_if = "Option::is_none")]
-    pub returned: Option<Timestamp>,
-    /// How it ended.
-    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
-    pub end: Option<End>,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct End {
-    /// When.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// How; what most tasks come to is not written out.
-    #[serde(rename = "o", default = "plain_success", skip_serializing_if = "is_plain_success")]
-    pub outcome: Outcome,
-    /// What follows.
-    #[serde(rename = "v", default = "complete", skip_serializing_if = "is_complete")]
-    pub verdict: Verdict,
-}
-
-// A run by its stored names.
-#[derive(Serialize)]
-#[serde(remote = "Run")]
-struct StoredRun {
-    #[serde(rename = "s")]
-    started: Timestamp,
-    #[serde(rename = "w")]
-    worker: WorkerId,
-}
-
-// What is flattened goes through an intermediate form of serde's when it is read; each task's record has a run.
-#[derive(Deserialize)]
-struct RunFields {
-    s: Timestamp,
-    w: WorkerId,
-    l: Option<Timestamp>,
-    p: Option<(Timestamp, Value)>,
-    g: Option<Timestamp>,
-    e: Option<End>,
-}
-
-impl From<RunFields> for RunRecord {
-    fn from(RunFields { s, w, l, p, g, e }: RunFields) -> Self {
-        Self { run: Run { started: s, worker: w }, limit: l, progress: p, returned: g, end: e }
-    }
-}
-
-fn plain_success() -> Outcome {
-    Outcome::success(None)
-}
-
-fn is_plain_success(outcome: &Outcome) -> bool {
-    *outcome == plain_success()
-}
-
-fn complete() -> Verdict {
-    Verdict::Complete
-}
-
-fn is_complete(verdict: &Verdict) -> bool {
-    *verdict == complete()
-}
-
 /// Why an attempt was never made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Burial {
@@ -238,6 +163,16 @@ impl TaskRecord {
             | Event::Unknown => {}
         }
         self.forget_the_middle();
+    }
+
+    /// Takes in where in the log a fact lies, if that is ever asked: see [`AttemptRecord::is_behind`].
+    pub fn locate(&mut self, event: &Event, offset: u64) {
+        let Event::Started(e) = event else { return };
+        let Some(attempt) = self.attempts.get_mut(&e.attempt) else { return };
+        let run = attempt.runs.iter_mut().find(|run| run.run.started == e.at && run.run.worker == e.worker);
+        if let Some(run) = run.filter(|run| run.end.is_none()) {
+            run.offset = Some(run.offset.map_or(offset, |known| known.min(offset)));
+        }
     }
 
     /// What it is.
@@ -328,7 +263,7 @@ impl TaskRecord {
         self.describe(e.at, &e.about);
         let end = End { at: e.at, outcome: e.outcome.clone(), verdict: e.verdict };
         let run = self.attempt(e.attempt).run(&e.run);
-        run.limit = None;
+        (run.limit, run.offset) = (None, None);
         if run.end.as_ref().is_none_or(|known| end.counts_before(known).is_lt()) {
             run.end = Some(end);
         }
@@ -400,6 +335,12 @@ impl AttemptRecord {
         first.map(|(_, run)| run)
     }
 
+    /// Whether a run was begun later than another one, by the order of the log: no two clocks are the same.
+    pub fn is_behind(&self, run: &Run, other: &Run) -> bool {
+        let offset = |run: &Run| self.runs.iter().find(|known| known.run == *run)?.offset;
+        offset(other).zip(offset(run)).is_some_and(|(other, own)| other < own)
+    }
+
     fn wait(&mut self, at: Timestamp, due: Timestamp) {
         self.deferred = self.deferred.max(Some((at, due)));
     }
@@ -408,8 +349,7 @@ impl AttemptRecord {
         let place = match self.runs.binary_search_by(|known| known.run.cmp(run)) {
             Ok(place) => place,
             Err(place) => {
-                let new = RunRecord { run: run.clone(), limit: None, progress: None, returned: None, end: None };
-                self.runs.insert(place, new);
+                self.runs.insert(place, RunRecord::of(run.clone()));
                 self.forget_the_middle(place)
             }
         };
@@ -425,14 +365,6 @@ impl AttemptRecord {
         let middle = if place == RUNS_KEPT { RUNS_KEPT + 1 } else { RUNS_KEPT };
         self.runs.remove(middle);
         if place > middle { place - 1 } else { place }
-    }
-}
-
-impl End {
-    // The first end counts. At the same millisecond the text decides, which is arbitrary and the same everywhere.
-    fn counts_before(&self, other: &Self) -> Ordering {
-        let text = |end: &Self| format!("{:?}{:?}", end.outcome, end.verdict);
-        self.at.cmp(&other.at).then_with(|| text(self).cmp(&text(other)))
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Kind, Operator, OrderId, Priority, QueueName, TaskId, TaskState, WorkerId};
+use crate::{Kind, Operator, OrderId, Outcome, Priority, QueueName, TaskId, TaskState, Verdict, WorkerId};
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -110,6 +110,15 @@ fn record(events: &[Event]) -> TaskRecord {
     record
 }
 
+fn record_of_log<'a>(log: impl IntoIterator<Item = &'a (u64, Event)>) -> TaskRecord {
+    let mut record = TaskRecord::default();
+    for (offset, event) in log {
+        record.apply(event);
+        record.locate(event, *offset);
+    }
+    record
+}
+
 #[test]
 fn states_by_table() {
     let retry = Verdict::Retry { due: at(50) };
@@ -198,6 +207,21 @@ fn a_lower_attempts_outcome_never_overwrites_a_higher_one() {
 }
 
 #[test]
+fn of_two_runs_that_go_on_the_one_is_behind_that_is_later_in_the_log_whatever_their_clocks_say() {
+    let (early, late) = (started(1, "a", 900), started(1, "b", 5));
+    let behind = |log: &[(u64, Event)]| {
+        let attempt = &record_of_log(log).attempts[&Attempt::FIRST];
+        let (a, b) = (run("a", 900), run("b", 5));
+        (attempt.is_behind(&a, &b), attempt.is_behind(&b, &a))
+    };
+    let log = [(7, early.clone()), (8, late.clone()), (9, early.clone())];
+    assert_eq!(behind(&log), (false, true), "its first word counts");
+    assert_eq!(behind(&log[..1]), (false, false), "what is not on record is behind nothing");
+    let ended = ended(1, run("a", 900), 950, Verdict::Complete);
+    assert_eq!(behind(&[(7, early), (8, late), (9, ended)]), (false, false), "what has ended is behind nothing");
+}
+
+#[test]
 fn a_record_stays_small_and_says_what_it_is() {
     let events = [submitted(1_769_860_800_000, None), started(1, "4f1c2a7b9d01-7f3a", 1_769_860_800_001)];
     let text = serde_json::to_string(&record(&events)).unwrap();
@@ -254,13 +278,14 @@ fn any_event() -> impl Strategy<Value = Event> {
 proptest! {
     #[test]
     fn events_apply_in_any_order_any_number_of_times_with_one_result(
-        (events, shuffled) in proptest::collection::vec(any_event(), 0..24).prop_flat_map(|events| {
-            let twice: Vec<_> = events.iter().chain(&events).cloned().collect();
-            (Just(events), Just(twice).prop_shuffle())
+        (log, shuffled) in proptest::collection::vec(any_event(), 0..24).prop_flat_map(|events| {
+            let log: Vec<_> = (0..).zip(events).collect();
+            let twice: Vec<_> = log.iter().chain(&log).cloned().collect();
+            (Just(log), Just(twice).prop_shuffle())
         })
     ) {
-        let once = record(&events);
-        prop_assert_eq!(&once, &record(&shuffled));
+        let once = record_of_log(&log);
+        prop_assert_eq!(&once, &record_of_log(&shuffled));
         let text = serde_json::to_string(&once).unwrap();
         prop_assert_eq!(once, serde_json::from_str(&text).unwrap());
     }

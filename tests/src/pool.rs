@@ -99,10 +99,24 @@ impl Pool {
         self.worker_program("warren-worker", configuration).await
     }
 
+    /// The same with a clock that is this much off, as `-0.3` seconds.
+    pub async fn worker_with_clock(&self, offset: &str, configuration: &str) -> Service {
+        self.worker_with("warren-worker", configuration, servers::faketime("FAKETIME", offset.to_owned())).await
+    }
+
     /// The same with a program of the test's own.
     pub async fn worker_program(&self, program: &str, configuration: &str) -> Service {
-        let file = self.file(&format!("{}.toml", uuid::Uuid::now_v7()), configuration);
-        self.start(program, &[], &[("WARREN_CONFIG", file)]).await
+        self.worker_with(program, configuration, Vec::new()).await
+    }
+
+    async fn worker_with(
+        &self,
+        program: &str,
+        configuration: &str,
+        mut variables: Vec<(&'static str, String)>,
+    ) -> Service {
+        variables.push(("WARREN_CONFIG", self.file(&format!("{}.toml", uuid::Uuid::now_v7()), configuration)));
+        self.start(program, &[], &variables).await
     }
 
     /// Starts a monitor, and waits until it is ready.

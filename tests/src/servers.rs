@@ -29,9 +29,14 @@ pub fn node_modules() -> String {
     variable("WARREN_TEST_NODE_MODULES")
 }
 
-/// The library that shows a process another time (`LD_PRELOAD`).
-pub fn faketime() -> String {
-    variable("WARREN_TEST_FAKETIME")
+/// What shows a process another time, by one of faketime's settings. The time since the start stays as it is
+/// (`clock_gettime(2)`, `CLOCK_MONOTONIC`).
+pub fn faketime(setting: &'static str, value: String) -> Vec<(&'static str, String)> {
+    vec![
+        ("LD_PRELOAD", variable("WARREN_TEST_FAKETIME")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        (setting, value),
+    ]
 }
 
 /// The root of the repository.

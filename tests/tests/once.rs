@@ -10,16 +10,17 @@ use warren_tests::{
     until,
 };
 
-const TASKS: usize = 20;
+const TASKS: usize = 100;
 
 // A program crashes alone, so its start is not confirmed before it runs, unless another copy may begin at the same moment.
 #[tokio::test]
 async fn two_copies_that_two_workers_take_at_once_run_once() {
     let (pool, broker) = (Pool::new(), Broker::connect().await);
     let ran = pool.folder().join("ran");
-    let script = pool.file("run.sh", &format!("echo $WARREN_TASK_ID >> {}; sleep 0.3", ran.display()));
-    let handler = format!("slots = 4\n[handlers.note]\ntype = 'command'\ncommand = ['sh', '{script}']\n");
-    let (_one, _other) = (pool.worker(&handler).await, pool.worker(&handler).await);
+    let script = pool.file("run.sh", &format!("echo $WARREN_TASK_ID >> {}; sleep 0.1", ran.display()));
+    let handler = format!("slots = 8\n[handlers.note]\ntype = 'command'\ncommand = ['sh', '{script}']\n");
+    // Which of two is the first is for the log to say, and not for their clocks.
+    let (_one, _other) = (pool.worker(&handler).await, pool.worker_with_clock("-0.3", &handler).await);
     let monitor = pool.monitor().await;
     let once = || headers(&[("once", json!("true"))]);
     // It holds as far as the monitor follows the log: here it has begun to.

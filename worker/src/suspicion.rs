@@ -186,8 +186,9 @@ impl Suspicion {
             };
             let known = runs.into_iter().zip(records).filter_map(|(run, record)| Some((run, record?)));
             let at_it = known.filter(|(run, record)| may_go_on(run, record)).map(|(run, _)| run);
-            // Of two that begin at once the earlier goes on, and not neither.
-            let is_later = |run: &Run| own.is_some_and(|own| (own.started, &own.worker) < (run.started, &run.worker));
+            // Of two that begin at once the first in the log goes on, and not neither; nor both, for it is the other's start
+            // that the first may not have seen.
+            let is_later = |run: &Run| own.zip(attempt).is_some_and(|(own, attempt)| attempt.is_behind(run, own));
             let (yielding, first): (Vec<_>, Vec<_>) = at_it.partition(is_later);
             if !first.is_empty() {
                 return Others::AtIt(others);

@@ -111,7 +111,7 @@ fn letter(task: &TaskId, record: &TaskRecord) -> DeadLetter {
         state: record.state().name().to_owned(),
         since: record.since().into(),
         reason: reason(record).map(str::to_owned),
-        attempts: record.attempts.values().filter_map(counting).count(),
+        attempts: record.attempts.values().filter_map(|attempt| counting(attempt)).count(),
         error: last_error(record),
         first_failure: first.or(buried).map(Time::from),
         last_failure: buried.or(failures.next_back()).or(first).map(Time::from),

@@ -82,7 +82,7 @@ pub async fn tasks(
 
 fn item(task: &TaskId, record: &TaskRecord) -> TaskItem {
     let about = record.about();
-    let mut started = record.attempts.values().filter_map(counting);
+    let mut started = record.attempts.values().filter_map(|attempt| counting(attempt));
     TaskItem {
         id: task.to_string(),
         kind: about.and_then(|about| about.kind.as_ref()).map(ToString::to_string),

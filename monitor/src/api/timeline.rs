@@ -84,10 +84,8 @@ pub struct ReplayView {
 
 /// Its replays from the dead letters, earliest first.
 pub fn replays(record: &TaskRecord) -> Vec<ReplayView> {
-    let replay = |(attempt, known): (&Attempt, &AttemptRecord)| {
-        Some(ReplayView { attempt: attempt.get(), decision: known.replayed.as_ref()?.into() })
-    };
-    record.attempts.iter().filter_map(replay).collect()
+    let replayed = record.attempts.iter().filter_map(|(attempt, known)| Some((attempt, known.replayed.as_ref()?)));
+    replayed.map(|(attempt, decision)| ReplayView { attempt: attempt.get(), decision: decision.into() }).collect()
 }
 
 /// The attempts that were made.

@@ -116,17 +116,19 @@ pub fn touched(entries: &[Entry]) -> Touched {
 /// What the entries change, read at `now`.
 pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Reading) -> Changes {
     let mut changes = Changes::default();
-    let mut tasks = BTreeMap::new();
+    // Boxed, for the map moves what it holds.
+    let mut tasks = BTreeMap::<_, Box<Task>>::new();
     let mut workers = BTreeMap::new();
     let mut sources = BTreeMap::new();
     let mut orders = BTreeMap::new();
     let mut schedules = BTreeMap::new();
-    for batch in entries.iter().filter_map(Entry::batch) {
+    for (offset, batch) in entries.iter().filter_map(|entry| Some((entry.cursor.offset, entry.batch()?))) {
         changes.follow(batch, known, &mut sources, now);
         for event in &batch.events {
             if let Some(task) = event.task() {
-                let task = tasks.entry(task).or_insert_with(|| changes.task(task, known));
+                let task = tasks.entry(task).or_insert_with(|| Box::new(changes.task(task, known)));
                 let figures = figure::apply(&mut task.record, event);
+                task.record.locate(event, offset);
                 if let Some(about) = task.record.about() {
                     changes.tally.add(about, figures, now);
                 }
