@@ -31,6 +31,7 @@ pub(super) struct Frames {
     place: Place,
     buffer: Vec<u8>,
     notice: Notice,
+    begun: u64,
 }
 
 /// What the beginning of a frame says.
@@ -45,7 +46,12 @@ enum Kind {
 
 impl Frames {
     pub(super) fn new(notice: Notice) -> Self {
-        Self { place: Place::Passing(0), buffer: Vec::new(), notice }
+        Self { place: Place::Passing(0), buffer: Vec::new(), notice, begun: 0 }
+    }
+
+    /// How many frames have begun.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// The room that the next bytes of the stream go to, where a frame is held. Whoever fills it says so.
@@ -113,6 +119,7 @@ impl Frames {
             if rest.is_empty() {
                 return at;
             }
+            self.begun += 1;
             match measure(rest) {
                 Kind::Passed(size) => *passing = size,
                 Kind::Mended(size) if size <= rest.len() => {

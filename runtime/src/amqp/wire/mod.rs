@@ -8,10 +8,12 @@
 
 mod faults;
 mod frames;
+mod moderation;
 mod returns;
 mod runtime;
 #[cfg(test)]
 mod samples;
+mod socket;
 mod stream;
 
 pub use returns::Returns;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_rs::{
-    Runtime, Tokio, TokioRuntime,
+    Runtime, Tokio,
     traits::{Executor, Reactor, RuntimeKit},
     util::Task,
 };
@@ -21,13 +21,16 @@ use futures::{
 };
 use lapin::{
     AsyncTcpStream, Connection, ConnectionProperties, ErrorKind,
-    tcp::{AMQPUriTcpExt, OwnedTLSConfig},
-    uri::AMQPUri,
+    tcp::OwnedTLSConfig,
+    uri::{AMQPScheme, AMQPUri},
 };
+use tokio::net::{TcpStream, ToSocketAddrs};
 
-use super::{returns::Returns, stream::Mended};
-
-type TcpStream = <Tokio as Reactor>::TcpStream;
+use super::{
+    returns::Returns,
+    socket::{Quiet, Socket},
+    stream::Mended,
+};
 
 /// Connects as [`Connection::connect_uri_with_config`] does, in tokio's present runtime. What the broker gives back is noted.
 ///
@@ -39,20 +42,34 @@ pub async fn connect(
     properties: ConnectionProperties,
     tls: OwnedTLSConfig,
 ) -> Result<(Connection, Returns), lapin::Error> {
-    let tokio = TokioRuntime::tokio_current();
     let returns = Returns::default();
     let kit = Kit { tokio: Tokio::current(), returns: returns.clone() };
     let noted = returns.clone();
-    let connect = async move |uri: AMQPUri, _: Runtime<Kit>| {
-        let connected = AMQPUriTcpExt::connect_with_config_async(&uri, tls.as_ref(), &tokio).await;
-        let stream = connected.map_err(|error| failure(error, &tokio))?;
-        Ok(AsyncTcpStream::Plain(Mended::new(stream, noted.clone())))
+    let connect = async move |uri: AMQPUri, runtime: Runtime<Kit>| {
+        let stream = opened(&uri, &tls, noted.clone()).await;
+        Ok(AsyncTcpStream::Plain(stream.map_err(|error| failure(error, &runtime))?))
     };
     Ok((Connection::connector(uri, Runtime::new(kit), connect, properties).await?, returns))
 }
 
+async fn opened(uri: &AMQPUri, tls: &OwnedTLSConfig, returns: Returns) -> io::Result<Mended<AsyncTcpStream<Socket>>> {
+    let (authority, quiet) = (&uri.authority, Quiet::default());
+    let socket = socket((authority.host.as_str(), authority.port), quiet.clone()).await?;
+    let stream = match uri.scheme {
+        AMQPScheme::AMQP => socket,
+        AMQPScheme::AMQPS => socket.into_tls(&authority.host, tls.as_ref()).await?,
+    };
+    Ok(Mended::new(stream, returns, quiet))
+}
+
+async fn socket(address: impl ToSocketAddrs, quiet: Quiet) -> io::Result<AsyncTcpStream<Socket>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(AsyncTcpStream::Plain(Socket::new(stream, quiet)?))
+}
+
 // As lapin tells them apart itself.
-fn failure(error: io::Error, runtime: &TokioRuntime) -> lapin::Error {
+fn failure(error: io::Error, runtime: &Runtime<Kit>) -> lapin::Error {
     if runtime.is_runtime_shutdown_error(&error) {
         return ErrorKind::RuntimeShutdownError(Arc::new(error)).into();
     }
@@ -85,7 +102,7 @@ impl Executor for Kit {
 }
 
 impl Reactor for Kit {
-    type TcpStream = Mended<AsyncTcpStream<TcpStream>>;
+    type TcpStream = Mended<AsyncTcpStream<Socket>>;
     type Sleep = <Tokio as Reactor>::Sleep;
 
     // lapin has no sockets to register, and the trait that would make one of `H` is not public.
@@ -108,8 +125,7 @@ impl Reactor for Kit {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        let connecting = self.tokio.tcp_connect_addr(address);
-        let returns = self.returns.clone();
-        async { Ok(Mended::new(AsyncTcpStream::Plain(connecting.await?), returns)) }
+        let (returns, quiet) = (self.returns.clone(), Quiet::default());
+        async move { Ok(Mended::new(socket(address, quiet.clone()).await?, returns, quiet)) }
     }
 }

@@ -4,13 +4,17 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
+    thread,
+    time::Instant,
 };
 
 use futures::io::{AsyncRead, AsyncWrite};
 
 use super::{
     frames::Frames,
+    moderation::Moderation,
     returns::{Notice, Returns},
+    socket::Quiet,
 };
 
 /// Reads from another stream and mends what it reads; writes as it is told.
@@ -18,34 +22,58 @@ use super::{
 pub(super) struct Mended<S> {
     inner: S,
     frames: Frames,
+    moderation: Moderation,
+    quiet: Quiet,
 }
 
 impl<S> Mended<S> {
-    /// Where nothing has been read yet. What the broker gives back is noted.
-    pub(super) fn new(inner: S, returns: Returns) -> Self {
-        Self { inner, frames: Frames::new(Notice::new(returns)) }
+    /// Where nothing has been read yet. What the broker gives back is noted, and `quiet` set while readings rest.
+    pub(super) fn new(inner: S, returns: Returns, quiet: Quiet) -> Self {
+        let (frames, moderation) = (Frames::new(Notice::new(returns)), Moderation::new(Instant::now()));
+        Self { inner, frames, moderation, quiet }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Mended<S> {
     // To be called again only after a waking, `Pending` must come from the inner stream.
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Self { inner, frames } = self.get_mut();
-        let mut inner = Pin::new(inner);
-        loop {
-            let released = frames.release(to);
-            if released > 0 || to.is_empty() {
-                return Poll::Ready(Ok(released));
-            }
-            if let Some(room) = frames.room() {
-                let count = ready!(inner.as_mut().poll_read(context, room))?;
-                frames.filled(count);
-            } else {
-                let count = ready!(inner.as_mut().poll_read(context, to))?;
-                let passed = frames.follow(&mut to[..count]);
-                if passed > 0 || count == 0 {
-                    return Poll::Ready(Ok(passed));
-                }
+        let Self { inner, frames, moderation, quiet } = self.get_mut();
+        let rest = moderation.rest(Instant::now());
+        if !rest.is_zero() {
+            // The thread is lapin's, of this connection alone: what it is to write meanwhile waits as well.
+            thread::sleep(rest);
+        }
+        let before = frames.begun();
+        let read = read(Pin::new(inner), frames, context, to);
+        if read.is_pending() {
+            moderation.waits();
+        } else {
+            moderation.brought(frames.begun() - before, Instant::now());
+            quiet.set(moderation.is_resting());
+        }
+        read
+    }
+}
+
+fn read<S: AsyncRead + Unpin>(
+    mut inner: Pin<&mut S>,
+    frames: &mut Frames,
+    context: &mut Context<'_>,
+    to: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        let released = frames.release(to);
+        if released > 0 || to.is_empty() {
+            return Poll::Ready(Ok(released));
+        }
+        if let Some(room) = frames.room() {
+            let count = ready!(inner.as_mut().poll_read(context, room))?;
+            frames.filled(count);
+        } else {
+            let count = ready!(inner.as_mut().poll_read(context, to))?;
+            let passed = frames.follow(&mut to[..count]);
+            if passed > 0 || count == 0 {
+                return Poll::Ready(Ok(passed));
             }
         }
     }
@@ -116,7 +144,7 @@ mod tests {
         }
         pieces.push_back(stream[from..].to_vec());
         pieces.retain(|piece| !piece.is_empty());
-        let mut mended = Mended::new(Pieces { pieces, ready: true }, Returns::default());
+        let mut mended = Mended::new(Pieces { pieces, ready: true }, Returns::default(), Quiet::default());
         let (mut all, mut buffer, mut readings) = (Vec::new(), vec![0; room], 0);
         loop {
             match Pin::new(&mut mended).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
