@@ -18,7 +18,7 @@ use tokio::{
         mpsc::{self, error::TrySendError},
         oneshot,
     },
-    time::error::Elapsed,
+    time::{Instant, error::Elapsed},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -34,6 +34,9 @@ const WAITING: usize = 2 * EVENTS_IN_A_BATCH;
 // What nobody waits for waits for company: a message of the log costs the broker more than the events in it. Too short for
 // anybody who looks on to see.
 const LINGER: Duration = Duration::from_millis(5);
+// A writer whose batches hold so many is busy: then what nobody holds a slot for waits as long, for half as many.
+const BUSY: usize = 64;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 // A broker that was just started may take a batch for a stream whose leader is not there yet, and lose it without a word. All
@@ -70,6 +73,13 @@ enum Then {
     TellSent(oneshot::Sender<()>),
     Tell(oneshot::Sender<()>),
     Call(Box<dyn FnOnce() + Send>),
+}
+
+impl Entry {
+    // Whether somebody does nothing else until it is written.
+    fn is_urgent(&self) -> bool {
+        matches!(self.then, Then::TellSent(_) | Then::Tell(_))
+    }
 }
 
 impl Then {
@@ -118,6 +128,8 @@ pub struct EventWriter {
     queue: String,
     source: String,
     seq: u64,
+    // How many events were written the last time.
+    last: usize,
 }
 
 impl EventLog {
@@ -126,7 +138,7 @@ impl EventLog {
         let (sender, entries) = mpsc::channel(WAITING);
         let awaited = Arc::new(Notify::new());
         let (queue, source) = (names.log(), source.to_owned());
-        let writer = EventWriter { entries, awaited: awaited.clone(), publisher, queue, source, seq: 1 };
+        let writer = EventWriter { entries, awaited: awaited.clone(), publisher, queue, source, seq: 1, last: 0 };
         (writer, Self { entries: sender, awaited })
     }
 
@@ -205,6 +217,7 @@ impl EventWriter {
             if entries.is_empty() {
                 return;
             }
+            self.last = entries.len();
             let mut written: Vec<_> = entries.drain(..).filter_map(Written::of).collect();
             while !written.is_empty() {
                 let batch = first_of(&mut written);
@@ -220,10 +233,21 @@ impl EventWriter {
         // Whoever said so until now has handed over already what is waited for.
         let _: Option<()> = self.awaited.notified().now_or_never();
         let waited = stop.run_until_cancelled(self.entries.recv_many(entries, EVENTS_IN_A_BATCH)).await;
+        let since = Instant::now();
         if waited.is_some() && entries.iter().all(|entry| matches!(entry.then, Then::Nothing)) {
             let company = tokio::time::timeout(LINGER, self.awaited.notified());
             let _: Option<Result<(), Elapsed>> = stop.run_until_cancelled(company).await;
         }
+        self.take(entries);
+        let enough = if self.last < BUSY { 0 } else { self.last / 2 };
+        while entries.len() < enough && since.elapsed() < LINGER && !entries.iter().any(Entry::is_urgent) {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            self.take(entries);
+        }
+    }
+
+    // What is there.
+    fn take(&mut self, entries: &mut Vec<Entry>) {
         while entries.len() < EVENTS_IN_A_BATCH {
             let Ok(entry) = self.entries.try_recv() else { break };
             entries.push(entry);

@@ -40,6 +40,10 @@ use crate::{metrics::Metrics, reaper::Reaper, worker_entry::Reading};
 // What one transaction may hold: enough that its cost hardly counts, and no longer than a reader of Redis may wait.
 const EVENTS_AT_ONCE: usize = 2_000;
 const BYTES_AT_ONCE: usize = 4 << 20;
+// A transaction of so many is one of a busy log: the next is begun no sooner than this after it, and holds more. Nobody sees
+// it, and each costs Redis and the broker as much as many events.
+const BUSY: usize = 100;
+const REST: Duration = Duration::from_millis(25);
 // How long the log may keep back a message of ours that it has confirmed.
 const SILENCE: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -141,10 +145,15 @@ impl Projector {
             self.latch.met();
         }
         let mut next_round = Instant::now() + HOUSEKEEPING;
+        let mut next_turn = Instant::now();
         loop {
+            let arrived = async {
+                sleep_until(next_turn).await;
+                reader.next().await
+            };
             select! {
                 biased;
-                arrived = reader.next() => {
+                arrived = arrived => {
                     let mut arrived = arrived?;
                     if !verified {
                         let first = arrived.remove(0);
@@ -155,7 +164,11 @@ impl Projector {
                         verified = true;
                         self.latch.met();
                     }
-                    self.apply(&mut cursor, arrived).await?;
+                    let now = Instant::now();
+                    let events = self.apply(&mut cursor, arrived).await?;
+                    if (BUSY..EVENTS_AT_ONCE).contains(&events) {
+                        next_turn = now + REST;
+                    }
                     if cursor.is_some() {
                         *from = From::Stored;
                     }
@@ -176,11 +189,12 @@ impl Projector {
         }
     }
 
-    // In transactions of bounded size.
-    async fn apply(&mut self, cursor: &mut Option<Cursor>, arrived: Vec<Delivery>) -> Result<(), Interruption> {
-        let mut stretch = Stretch::default();
+    // In transactions of bounded size. Says how many events there were.
+    async fn apply(&mut self, cursor: &mut Option<Cursor>, arrived: Vec<Delivery>) -> Result<usize, Interruption> {
+        let (mut stretch, mut events) = (Stretch::default(), 0);
         for delivery in arrived {
             let entry = Entry::read(&delivery)?;
+            events += entry.events().len();
             if let Content::Unreadable(problem) = &entry.content {
                 error!(
                     offset = entry.cursor.offset,
@@ -193,7 +207,8 @@ impl Projector {
                 self.commit(cursor, mem::take(&mut stretch)).await?;
             }
         }
-        self.commit(cursor, stretch).await
+        self.commit(cursor, stretch).await?;
+        Ok(events)
     }
 
     async fn commit(&mut self, cursor: &mut Option<Cursor>, stretch: Stretch) -> Result<(), Interruption> {
