@@ -130,6 +130,13 @@ impl Broker {
         next.await.expect("a reply in time").expect("an open consumer").expect("a reply")
     }
 
+    /// Makes a queue of no particular kind.
+    pub async fn declare(&self, queue: &str) {
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let declared = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await;
+        declared.expect("a queue of our own");
+    }
+
     /// Deletes a queue, whatever is in it.
     pub async fn delete(&self, queue: &str) {
         let options = lapin::options::QueueDeleteOptions::default();

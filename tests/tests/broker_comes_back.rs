@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use lapin::{
-    options::{BasicConsumeOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
+use lapin::{options::BasicConsumeOptions, types::FieldTable};
 use serde_json::json;
 use tokio::{io::AsyncReadExt, net::TcpListener, task::JoinSet, time::timeout};
 use warren_core::{QueueName, TaskState, ladder::Level};
@@ -167,8 +164,7 @@ async fn a_log_that_is_deleted_comes_back_without_a_monitor_as_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_settled_in_the_moment_its_connection_breaks_does_not_wait_for_ever() {
     let (queue, broker) = (Pool::new().queue(), Broker::connect().await);
-    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    broker.channel().await.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
+    broker.declare(&queue).await;
     for number in 0..100 {
         broker.publish("", &queue, message("ledger", &number.to_string()), b"{}").await;
     }

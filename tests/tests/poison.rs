@@ -9,6 +9,7 @@ use warren_tests::{
     fault::Fault,
     ledger,
     stage::Size,
+    until,
 };
 
 const TASK: &str = "poison-1";
@@ -96,6 +97,29 @@ async fn poison_kills_three_workers_and_no_more_where_redis_is_flushed_at_each_d
     Fault::Poison.strike(&mut stage, 1).await;
     put_aside(&mut stage, async |stage| drop(stage.stand.redis_command(&["FLUSHALL"]).await)).await;
     settle(&mut stage).await;
+    assert_eq!(deaths(&stage), CRASHES);
+}
+
+// Theirs broke for a reason of their own, before they took anything: it says nothing about the others' connections.
+#[tokio::test]
+async fn poison_kills_three_workers_and_no_more_whose_first_session_came_to_nothing() {
+    let mut stage = Stage::set(Size { monitors: 1, producers: 0, ..Size::default() }).await;
+    let (broker, commands) = (Broker::at(stage.stand.amqp()).await, stage.pool.names().commands());
+    broker.delete(&commands).await;
+    broker.declare(&commands).await;
+    stage.workers.iter_mut().for_each(|worker| worker.process.kill());
+    stage.tend();
+    for worker in &stage.workers {
+        until("its first session has ended", PATIENCE, async || {
+            let output = worker.process.output();
+            output.contains("the session with the broker has ended").then_some(()).ok_or(output)
+        })
+        .await;
+    }
+    broker.delete(&commands).await;
+    stage.stand.stop_redis().await;
+    Fault::Poison.strike(&mut stage, 1).await;
+    put_aside(&mut stage, async |_| {}).await;
     assert_eq!(deaths(&stage), CRASHES);
 }
 

@@ -30,7 +30,7 @@ pub enum Lane {
     Suspects,
 }
 
-/// Which of a worker's connections it is.
+/// Which of the connections it is on which a worker consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {
     /// Its first.

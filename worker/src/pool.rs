@@ -79,10 +79,9 @@ impl Pool {
         let mut sessions = Sessions::new(self.connector.clone(), "consume");
         let mut session = Session::First;
         while let Some(link) = sessions.next(&shutdown.drain).await {
-            let ended = link.during(self.live(&link, session, &slots, &running, shutdown)).await;
+            let ended = link.during(self.live(&link, &mut session, &slots, &running, shutdown)).await;
             self.latch.missing("no connection to consume on");
             sessions.ended(link, ended).await;
-            session = Session::Again;
         }
         self.finish(&running, shutdown).await;
     }
@@ -90,13 +89,13 @@ impl Pool {
     async fn live(
         &self,
         link: &Link,
-        session: Session,
+        session: &mut Session,
         slots: &Arc<Semaphore>,
         running: &TaskTracker,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         let settling = &self.desk.settlement.settling;
-        let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch, session, settling).await?;
+        let mut lanes = Lanes::open(link, &self.topology, &self.queues, self.prefetch, *session, settling).await?;
         // Before anything is taken it is known what shall not be.
         let mut follower = Follower::open(link, self.commands.clone(), self.desk.orders.clone()).await?;
         self.latch.missing("reading what operators ordered");
@@ -104,6 +103,9 @@ impl Pool {
             Some(caught_up) => caught_up?,
             None => return Ok(()),
         }
+        // What ends before this says nothing about the connections of others: workers that make a new pool together may
+        // find each other's streams half made.
+        *session = Session::Again;
         tokio::select! {
             ended = self.consume(link, &mut lanes, slots, running, shutdown) => ended,
             Err(error) = follower.follow() => Err(error),
