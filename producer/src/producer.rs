@@ -11,7 +11,10 @@ use tokio::sync::Semaphore;
 use warren_core::{QueueName, TaskId, event::Event, event::Submitted};
 use warren_runtime::{
     Uplink,
-    amqp::{self, Connector, Link, Names, Publisher, Topology, publisher::LARGEST_BODY},
+    amqp::{
+        self, Connector, Link, Names, Publisher, Topology,
+        publisher::{self, LARGEST_BODY},
+    },
     clock,
     command_log::CommandLog,
     event_log::EventLog,
@@ -24,8 +27,10 @@ use crate::{
 };
 
 /// How many tasks of one [`pipeline`](Producer::pipeline) are on their way at once.
-pub const WINDOW: usize = 1_000;
+pub const WINDOW: usize = publisher::WINDOW;
 
+// The broker confirms many at once, and has nothing to do until the next ones come: they are made ready meanwhile.
+const AHEAD: usize = 1_000;
 // Handed over together they cost the client library a quarter of what they cost one by one.
 const CHUNK: usize = 100;
 const BYTES_ON_THEIR_WAY: usize = 64 << 20;
@@ -103,7 +108,8 @@ impl Producer {
         self.pipeline(tasks).map(|((), result)| result).collect().await
     }
 
-    /// Hands a stream of tasks in, any number of them, with at most [`WINDOW`] and 64 MiB on their way at once.
+    /// Hands a stream of tasks in, any number of them, with at most [`WINDOW`] and 64 MiB on their way at once, and the next
+    /// thousand made ready.
     ///
     /// What comes with each task comes out with its result, in the order of the tasks; what is an error already passes
     /// through in its place.
@@ -123,7 +129,7 @@ impl Producer {
         placed
             .ready_chunks(CHUNK)
             .map(move |chunk| self.enqueue_chunk(chunk))
-            .buffered(WINDOW / CHUNK)
+            .buffered((WINDOW + AHEAD) / CHUNK)
             .flat_map(stream::iter)
     }
 

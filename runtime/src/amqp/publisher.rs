@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Connector, Error, Outgoing, connection::Link, line::Line, session::Sessions};
 use crate::readiness::Latch;
 
-/// As many messages are on their way at once. The client library walks all of them when the broker confirms many at once: a
-/// larger window costs more.
-pub const WINDOW: usize = 1_000;
+/// As many messages are on their way at once. With fewer the broker waits for us between two confirms; with more the client
+/// library, which walks all of them when many are confirmed at once, costs what is gained (docs/performance.md).
+pub const WINDOW: usize = 2_000;
 
 /// The largest body that every supported broker takes (RabbitMQ 4.0 release notes).
 pub const LARGEST_BODY: usize = 16 << 20;

@@ -1,8 +1,8 @@
 //! One session with the broker after another, whatever becomes of each.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -14,6 +14,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 // that has answered a knock may be slow: it gets the connector's own patience.
 const PATIENCE: Duration = Duration::from_secs(3);
 const KNOCKING: Duration = Duration::from_secs(2);
+// The client library's thread panics where the process ends in the middle of a connect: one that is under way may finish.
+const FINISHING: Duration = Duration::from_millis(500);
 // While the broker is away each try fails alike.
 const BETWEEN_WORDS: Duration = Duration::from_secs(30);
 
@@ -43,7 +45,7 @@ impl Sessions {
             if self.born.take().is_some_and(|born| born.elapsed() < LONGEST_WAIT) {
                 self.pause(stop).await?;
             }
-            match stop.run_until_cancelled(self.connect()).await? {
+            match self.connect_until(stop).await? {
                 Ok(link) => {
                     info!(purpose = self.purpose, node = %link.node(), "connected to the broker");
                     self.born = Some(Instant::now());
@@ -83,6 +85,17 @@ impl Sessions {
             warn!(purpose = self.purpose, error, "no connection to the broker: trying until there is one");
             self.told = Some(Instant::now());
         }
+    }
+
+    async fn connect_until(&mut self, stop: &CancellationToken) -> Option<Result<Link, Error>> {
+        let mut connecting = pin!(self.connect());
+        let connected = stop.run_until_cancelled(connecting.as_mut()).await;
+        if connected.is_none()
+            && let Ok(Ok(link)) = timeout(FINISHING, connecting).await
+        {
+            link.close().await;
+        }
+        connected
     }
 
     // The client library keeps a thread and a socket of every connection that was given up before it was answered, for as
