@@ -19,7 +19,7 @@ use crate::{
 const WARM_UP: usize = 20;
 const CAUGHT_UP: Duration = Duration::from_mins(2);
 // What a worker of tasks that take microseconds is given: enough on their way to overlap the confirms of their outcomes.
-const WORKER: &str = "slots = 64\nprefetch = 1000\n";
+const WORKER: &str = "slots = 64\nprefetch = 4000\n";
 
 /// What working off a backlog came to.
 #[derive(Debug, Clone, Serialize)]

@@ -60,9 +60,11 @@ impl Ground {
         self.pool.queue()
     }
 
-    /// The library, connected.
+    /// The library, with the connection that it publishes on.
     pub async fn producer(&self) -> anyhow::Result<Producer> {
-        Ok(Producer::connect(&self.config).await?)
+        let producer = Producer::connect(&self.config).await?;
+        reached(1, async || producer.obstacle().is_none().then_some(1)).await?;
+        Ok(producer)
     }
 
     /// Starts a program of Warren's, and waits until it is ready. The configuration is a TOML text.
