@@ -114,6 +114,21 @@ impl Broker {
         .await
     }
 
+    /// Takes all messages out of a queue, once it holds so many and no more.
+    pub async fn take_all(&self, queue: &str, count: usize) -> Vec<Delivery> {
+        let patience = Duration::from_secs(20);
+        until(&format!("{count} messages in {queue}"), patience, async || match self.depth(queue).await {
+            Some(depth) if depth as usize == count => Ok(()),
+            other => Err(other),
+        })
+        .await;
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            taken.push(self.take(queue).await);
+        }
+        taken
+    }
+
     /// A queue of one's own, for replies.
     pub async fn reply_queue(&self) -> (String, lapin::Consumer) {
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use lapin::{
     BasicProperties,
-    message::Delivery,
-    options::BasicGetOptions,
     types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, LongString},
 };
 use warren_core::{QueueName, TaskState};
@@ -128,21 +126,15 @@ fn named(case: &Case) -> BasicProperties {
     case.properties.clone().with_headers(headers)
 }
 
-async fn letters(broker: &Broker, pool: &Pool) -> BTreeMap<String, Vec<Delivery>> {
-    let (channel, queue) = (broker.channel().await, pool.names().dead(&QueueName::default()));
-    let mut letters = BTreeMap::<_, Vec<_>>::new();
-    while let Ok(Some(letter)) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await {
-        let name = header(&letter.delivery, "case").unwrap_or_default();
-        letters.entry(name).or_default().push(letter.delivery);
-    }
-    letters
-}
-
 async fn balanced(cases: &[Case], broker: &Broker, pool: &Pool, monitor: &Service, good: usize) {
     let bad = cases.iter().filter(|case| case.error.is_some()).count();
     monitor.count(TaskState::Dead, bad as u64).await;
     monitor.count(TaskState::Succeeded, (cases.len() - bad + good) as u64).await;
-    let letters = letters(broker, pool).await;
+    // A letter follows its event.
+    let mut letters = BTreeMap::<_, Vec<_>>::new();
+    for letter in broker.take_all(&pool.names().dead(&QueueName::default()), bad).await {
+        letters.entry(header(&letter, "case").unwrap_or_default()).or_default().push(letter);
+    }
     for case in cases {
         let found = letters.get(&case.name).map_or(&[][..], Vec::as_slice);
         match (&case.error, found) {

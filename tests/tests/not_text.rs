@@ -4,7 +4,6 @@
 
 use std::process::Command;
 
-use lapin::{message::Delivery, options::BasicGetOptions};
 use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool,
@@ -76,15 +75,6 @@ fn publish(pool: &Pool, exchange: &str, key: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-async fn letters(broker: &Broker, pool: &Pool) -> Vec<Delivery> {
-    let (channel, queue) = (broker.channel().await, pool.names().dead(&QueueName::default()));
-    let mut letters = Vec::new();
-    while let Ok(Some(letter)) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await {
-        letters.push(letter.delivery);
-    }
-    letters
-}
-
 async fn are_borne(pool: &Pool, exchange: &str, key: &str) {
     let broker = Broker::connect().await;
     let (mut worker, mut monitor) = (pool.worker("slots = 2").await, pool.monitor().await);
@@ -95,7 +85,8 @@ async fn are_borne(pool: &Pool, exchange: &str, key: &str) {
     monitor.count(TaskState::Dead, 1).await;
     monitor.count(TaskState::Succeeded, RUN.len() as u64).await;
 
-    let letters = letters(&broker, pool).await;
+    // The letter follows its event.
+    let letters = broker.take_all(&pool.names().dead(&QueueName::default()), 1).await;
     let said: Vec<_> = letters.iter().map(|letter| header(letter, "warren-error").unwrap_or_default()).collect();
     assert!(matches!(&said[..], [error] if error.starts_with("type: ") && error.contains("ech?")), "{said:?}");
     let mut shown: Vec<_> = projection::states(&monitor).await.into_keys().collect();
