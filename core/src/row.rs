@@ -96,6 +96,12 @@ impl<K: Ord + Clone, T, W: Ord + Copy> Row<K, T, W> {
         self.queues.range(keys).any(|(_, queue)| queue.is_out)
     }
 
+    /// Whether one of these keys has been out, and is to go [again](Row::again).
+    pub fn goes_again(&self, keys: impl RangeBounds<K>) -> bool {
+        let first = |queue: &Queue<T, W>| queue.waiting.front().is_some_and(|first| first.not_before.is_some());
+        self.queues.range(keys).any(|(_, queue)| first(queue))
+    }
+
     /// Takes out all of these keys that waits, in any order.
     pub fn drain(&mut self, keys: impl RangeBounds<K>) -> Vec<T> {
         self.ready.retain(|key| !keys.contains(key));
@@ -159,9 +165,10 @@ mod tests {
         let (key, item) = take(&mut row, now).unwrap();
         row.again(&key, item, later, false);
         row.over(&key);
+        assert!(row.goes_again('a'..='b') && !row.goes_again('b'..));
         assert_eq!((take(&mut row, now), take(&mut row, now), row.wake()), (Some(('b', 3)), None, Some(later)));
         assert!(!row.has_next(now, |_| true) && row.has_next(later, |_| true));
-        assert_eq!((take(&mut row, later), row.wake()), (Some(('a', 1)), None));
+        assert_eq!((take(&mut row, later), row.wake(), row.goes_again(..)), (Some(('a', 1)), None, false));
     }
 
     #[test]

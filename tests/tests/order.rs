@@ -229,6 +229,29 @@ async fn a_task_that_kills_its_worker_is_put_aside_and_the_rest_of_its_key_goes_
     assert!(last("a.0") < last("a.1"), "{:?}", told(&pool));
 }
 
+// The delivery of what has failed names the first attempt, and only the worker that holds it knows of the second: no Redis
+// answers here. Longer than a worker waits until it looks whether it has more lanes than its share.
+#[tokio::test]
+async fn a_lane_in_which_a_task_waits_for_its_next_attempt_stays_where_it_is() {
+    let (pool, broker) = (Pool::at(&servers::amqp(), "redis://127.0.0.1:1"), Broker::connect().await);
+    let workers = [worker(&pool), worker(&pool)];
+    for worker in &workers {
+        worker.ready().await;
+    }
+    let keys: BTreeSet<_> = (0..40).map(|key| format!("k{key}.0")).collect();
+    for id in &keys {
+        let entries = headers(&[("order_key", json!(id)), ("backoff", json!("fixed:7000"))]);
+        let plan = json!({"fails": 1}).to_string();
+        broker
+            .publish(&pool.names().ordered(), "default", message("ledger", id).with_headers(entries), plan.as_bytes())
+            .await;
+    }
+    done(&pool, keys.len()).await;
+    let executions = ledger::executions(&pool.folder().join("executions"));
+    let runs = executions.iter().map(|(id, attempts)| (id.clone(), attempts.values().map(Vec::len).collect()));
+    assert_eq!(runs.collect::<BTreeMap<_, _>>(), keys.into_iter().map(|id| (id, vec![1, 1])).collect());
+}
+
 #[tokio::test]
 async fn the_lanes_are_shared_out_among_the_workers_and_the_order_is_kept() {
     let pool = Pool::new();

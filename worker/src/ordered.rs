@@ -228,8 +228,12 @@ impl Ordered {
                 self.strands.remove(&id);
             }
             Event::Finished(id) => {
-                let Some(strand) = self.strands.get(&id) else { return Ok(()) };
+                let Some(strand) = self.strands.get_mut(&id) else { return Ok(()) };
                 if strand.stay == Stay::Returns {
+                    if self.turns.lock().goes_again(keys(id)) {
+                        strand.stay = Stay::Stays;
+                        return Ok(());
+                    }
                     // While the old one is there, for it gets nothing before that is gone; and behind those who wait already.
                     let (queue, lane) = (strand.queue.clone(), strand.lane);
                     let (_, channel, consumer) = open(link, names, &queue, lane).await?;
@@ -260,7 +264,8 @@ impl Ordered {
     }
 
     // The broker gives a lane to whoever has consumed it for the longest, so the first worker would have them all. What is
-    // more than its share it lets go of, and consumes it anew behind the others.
+    // more than its share it lets go of, and consumes it anew behind the others: not where a task rests between two attempts,
+    // for its delivery tells the next worker of the first one, and whoever knows better may not answer.
     async fn share_out(&mut self, link: &Link, names: &Names) -> Result<(), Error> {
         let active = self.strands.values().filter(|strand| strand.is_active && strand.stay == Stay::Stays);
         let queues: BTreeSet<_> = active.map(|strand| strand.queue.clone()).collect();
@@ -271,8 +276,11 @@ impl Ordered {
             let asked = channel.queue_declare(names.suspect(&queue).into(), options, FieldTable::default()).await;
             let Ok(workers) = asked.map(|found| found.consumer_count().max(1)) else { continue };
             let share = u32::from(order::LANES).div_ceil(workers) as usize;
-            let mine = self.strands.values_mut().filter(|strand| strand.queue == queue);
-            for strand in mine.filter(|strand| strand.is_active && strand.stay == Stay::Stays).skip(share) {
+            let mine = self.strands.iter_mut().filter(|(_, strand)| strand.queue == queue);
+            let mine: Vec<_> = mine.filter(|(_, strand)| strand.is_active && strand.stay == Stay::Stays).collect();
+            let surplus = mine.len().saturating_sub(share);
+            let row = self.turns.lock();
+            for (_, strand) in mine.into_iter().filter(|(id, _)| !row.goes_again(keys(**id))).take(surplus) {
                 debug!(%queue, lane = strand.lane, workers, "more lanes than its share: letting go of one");
                 strand.stay = Stay::Returns;
             }
