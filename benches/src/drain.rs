@@ -1,6 +1,6 @@
 //! Working off a backlog of tasks that do nothing: what Warren adds to a bare consumer.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
@@ -18,6 +18,8 @@ use crate::{
 // Until a worker has found its speed.
 const WARM_UP: usize = 20;
 const CAUGHT_UP: Duration = Duration::from_mins(2);
+// The monitor says it anew once a second, and an overview costs as much as a hundred tasks.
+const BETWEEN_LAGS: Duration = Duration::from_millis(500);
 // What a worker of tasks that take microseconds is given: enough on their way to overlap the confirms of their outcomes.
 const WORKER: &str = "slots = 64\nprefetch = 4000\n";
 
@@ -67,8 +69,12 @@ pub async fn watched(ground: &Ground, stand: &Stand, count: usize, rest: Duratio
     let redis = cost::pid_in(&stand.folder().join("redis.pid"));
     let busy = || (cost::of(monitor.process.id()).unwrap_or_default(), redis.and_then(cost::of).unwrap_or_default());
     let before = busy();
-    let largest = std::cell::Cell::new(0.0_f64);
+    let (largest, looked) = (Cell::new(0.0_f64), Cell::new(Instant::now()));
     let look = async || {
+        if looked.get().elapsed() < BETWEEN_LAGS {
+            return;
+        }
+        looked.set(Instant::now());
         if let Ok(overview) = monitor.get("/api/overview").await {
             largest.set(largest.get().max(overview["lag_seconds"].as_f64().unwrap_or(0.0)));
         }

@@ -11,7 +11,8 @@ use warren_tests::{Pool, Stand, http, pool::Service};
 // The size of payload that other benchmarks of queues use as well.
 const PAYLOAD: usize = 200;
 const PATIENCE: Duration = Duration::from_mins(3);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+// An answer costs the worker, and whoever asks, as much as dozens of tasks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// A namespace with one task queue.
 #[derive(Debug)]

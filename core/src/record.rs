@@ -349,6 +349,8 @@ impl AttemptRecord {
         let place = match self.runs.binary_search_by(|known| known.run.cmp(run)) {
             Ok(place) => place,
             Err(place) => {
+                // Most attempts are run once, and a vector makes room for four.
+                self.runs.reserve_exact(1);
                 self.runs.insert(place, RunRecord::of(run.clone()));
                 self.forget_the_middle(place)
             }

@@ -155,18 +155,20 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
             }
         }
     }
+    let mut record = Vec::new();
     for (id, mut task) in tasks {
         let after = Place::of(&task.record);
         if after.shelf.state == TaskState::Succeeded {
             task.record.forget_preview();
         }
-        let record = encode(&task.record);
+        record.clear();
+        encode_into(&mut record, &task.record);
         if known.tasks.get(id) != Some(&record) {
             if let Some(about) = task.record.about() {
                 changes.tally.add(about, of_move(task.before.as_ref().and_then(stays), stays(&after)), now);
             }
             changes.moves.add(id, task.before.as_ref(), &after);
-            changes.tasks.push((id.clone(), record));
+            changes.tasks.push((id.clone(), record.clone()));
         }
     }
     changes.workers = workers.into_iter().map(|(id, entry)| (id.clone(), encode(&entry))).collect();
@@ -223,7 +225,13 @@ fn change_of_schedule(event: &Event) -> Option<&ScheduleChanged> {
 }
 
 fn encode(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("records hold no map with keys other than text and numbers")
+    let mut text = Vec::new();
+    encode_into(&mut text, value);
+    text
+}
+
+fn encode_into(text: &mut Vec<u8>, value: &impl serde::Serialize) {
+    serde_json::to_writer(text, value).expect("records hold no map with keys other than text and numbers");
 }
 
 impl Known {

@@ -43,7 +43,7 @@ const BYTES_AT_ONCE: usize = 4 << 20;
 // A transaction of so many is one of a busy log: the next is begun no sooner than this after it, and holds more. Nobody sees
 // it, and each costs Redis and the broker as much as many events.
 const BUSY: usize = 100;
-const REST: Duration = Duration::from_millis(25);
+const REST: Duration = Duration::from_millis(50);
 // How long the log may keep back a message of ours that it has confirmed.
 const SILENCE: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
