@@ -328,3 +328,6 @@ fn first_of(written: &mut Vec<Written>) -> Vec<Written> {
     let count = written.iter().take_while(|written| fits(written)).count().max(1);
     written.drain(..count).collect()
 }
+
+#[cfg(test)]
+mod tests;
