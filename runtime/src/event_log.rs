@@ -36,6 +36,7 @@ const WAITING: usize = 2 * EVENTS_IN_A_BATCH;
 const LINGER: Duration = Duration::from_millis(5);
 // A writer whose batches hold so many is busy: then what nobody holds a slot for waits as long, for half as many.
 const BUSY: usize = 64;
+// It looks, for to be woken by each that comes would cost more than the batches that are saved.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use lapin::{
 };
 use serde_json::Value;
 
-use crate::{http, servers, until};
+use crate::{http, pool::PATIENCE, servers, until};
 
 /// A connection that knows nothing of Warren.
 #[derive(Debug)]
@@ -114,14 +114,18 @@ impl Broker {
         .await
     }
 
-    /// Takes all messages out of a queue, once it holds so many and no more.
-    pub async fn take_all(&self, queue: &str, count: usize) -> Vec<Delivery> {
-        let patience = Duration::from_secs(20);
-        until(&format!("{count} messages in {queue}"), patience, async || match self.depth(queue).await {
-            Some(depth) if depth as usize == count => Ok(()),
+    /// Waits until so many messages are ready in a queue, and no more.
+    pub async fn holds(&self, queue: &str, count: u32) {
+        until(&format!("{queue} holds {count}"), PATIENCE, async || match self.depth(queue).await {
+            Some(depth) if depth == count => Ok(()),
             other => Err(other),
         })
         .await;
+    }
+
+    /// Takes all messages out of a queue, once it holds so many.
+    pub async fn take_all(&self, queue: &str, count: u32) -> Vec<Delivery> {
+        self.holds(queue, count).await;
         let mut taken = Vec::new();
         for _ in 0..count {
             taken.push(self.take(queue).await);

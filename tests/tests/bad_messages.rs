@@ -10,8 +10,8 @@ use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool,
     broker::{header, message},
-    pool::{PATIENCE, Service},
-    projection, until,
+    pool::Service,
+    projection,
 };
 
 /// A message, and what becomes of it: run, or buried with an error that begins so.
@@ -127,9 +127,9 @@ fn named(case: &Case) -> BasicProperties {
 }
 
 async fn balanced(cases: &[Case], broker: &Broker, pool: &Pool, monitor: &Service, good: usize) {
-    let bad = cases.iter().filter(|case| case.error.is_some()).count();
-    monitor.count(TaskState::Dead, bad as u64).await;
-    monitor.count(TaskState::Succeeded, (cases.len() - bad + good) as u64).await;
+    let bad = u32::try_from(cases.iter().filter(|case| case.error.is_some()).count()).expect("a few");
+    monitor.count(TaskState::Dead, bad.into()).await;
+    monitor.count(TaskState::Succeeded, (cases.len() + good) as u64 - u64::from(bad)).await;
     // A letter follows its event.
     let mut letters = BTreeMap::<_, Vec<_>>::new();
     for letter in broker.take_all(&pool.names().dead(&QueueName::default()), bad).await {
@@ -150,11 +150,7 @@ async fn balanced(cases: &[Case], broker: &Broker, pool: &Pool, monitor: &Servic
     let projected = projection::states(monitor).await;
     assert_eq!(projected.len(), cases.len() + good, "each is shown once");
     for queue in [pool.queue(), pool.names().tap()] {
-        until(&format!("{queue} is empty"), PATIENCE, async || match broker.depth(&queue).await {
-            Some(0) => Ok(()),
-            other => Err(other),
-        })
-        .await;
+        broker.holds(&queue, 0).await;
     }
 }
 

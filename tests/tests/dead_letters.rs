@@ -83,15 +83,6 @@ async fn done(monitor: &Service, id: &str) -> Value {
     job(monitor, id, |job| job["state"] == "done").await
 }
 
-// The letters, as the broker counts them: those that somebody holds are not among them.
-async fn emptied(broker: &Broker, queue: &str) {
-    until(&format!("{queue} is empty"), PATIENCE, async || {
-        let depth = broker.depth(queue).await;
-        if depth == Some(0) { Ok(()) } else { Err(depth) }
-    })
-    .await;
-}
-
 async fn only_group(monitor: &Service, count: u64) -> String {
     let group = until(&format!("a group of {count}"), PATIENCE * 2, async || {
         let answer = monitor.get("/api/dead/groups").await?;
@@ -139,7 +130,7 @@ async fn a_letter_is_looked_at_and_replayed_and_its_history_goes_on() {
     let numbers: Vec<_> =
         task["attempts"].as_array().unwrap().iter().map(|attempt| attempt["number"].clone()).collect();
     assert_eq!(numbers, [1, 2, 3]);
-    emptied(&broker, &dead).await;
+    broker.holds(&dead, 0).await;
 
     assert_eq!(post(&monitor, "/api/dead/t1/replay", &json!({})).await.0, StatusCode::CONFLICT);
     assert_eq!(post(&monitor, "/api/dead/nobody/replay", &json!({})).await.0, StatusCode::NOT_FOUND);
@@ -198,11 +189,8 @@ async fn a_group_is_replayed_after_its_canary_at_the_pace_that_was_asked_for() {
     assert!(begun.elapsed() >= Duration::from_millis(1_500), "eleven at five a second took {:?}", begun.elapsed());
     monitor.count(TaskState::Succeeded, 12).await;
     assert_eq!(post(&monitor, &format!("/api/jobs/{id}/stop"), &json!({})).await.0, StatusCode::CONFLICT);
-    until("the odd one is left", PATIENCE, async || {
-        let depth = broker.depth(&dead).await;
-        if depth == Some(1) { Ok(()) } else { Err(depth) }
-    })
-    .await;
+    // The odd one.
+    broker.holds(&dead, 1).await;
 }
 
 #[tokio::test]
@@ -255,7 +243,7 @@ async fn a_letter_that_was_thrown_away_counts_among_the_dead_no_more() {
     );
     done(&monitor, answer["job"].as_str().expect("a job")).await;
     monitor.count(TaskState::Cancelled, 3).await;
-    emptied(&broker, &dead).await;
+    broker.holds(&dead, 0).await;
     groups(&monitor, "", 0).await;
 }
 

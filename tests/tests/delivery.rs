@@ -24,13 +24,7 @@ async fn a_foreign_message_runs_and_its_result_is_shown() {
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0]["outcome"], "success");
     assert!(attempts[0]["worker"].is_string() && attempts[0]["start"].is_string() && attempts[0]["end"].is_string());
-    until("nothing is left in the queue", warren_tests::pool::PATIENCE, async || {
-        match broker.depth(&pool.queue()).await {
-            Some(0) => Ok(()),
-            other => Err(other),
-        }
-    })
-    .await;
+    broker.holds(&pool.queue(), 0).await;
 }
 
 #[tokio::test]

@@ -106,11 +106,7 @@ async fn a_worker_whose_connections_are_closed_runs_nothing_twice_and_comes_back
     worker_process.ready().await;
     broker.publish("", &pool.queue(), message("echo", "after"), b"1").await;
     monitor.task("after", TaskState::Succeeded).await;
-    until("nothing is left", PATIENCE, async || match broker.depth(&pool.queue()).await {
-        Some(0) => Ok(()),
-        other => Err(other),
-    })
-    .await;
+    broker.holds(&pool.queue(), 0).await;
 }
 
 #[tokio::test]

@@ -108,11 +108,7 @@ impl Waiting {
         let mut queues: Vec<_> = Level::all().take(8).map(|level| names.delay(level)).collect();
         queues.extend([self.pool.queue(), names.suspect(&QueueName::default())]);
         for queue in &queues {
-            until(&format!("{queue} is empty"), PATIENCE, async || match broker.depth(queue).await {
-                Some(0) => Ok(()),
-                other => Err(other),
-            })
-            .await;
+            broker.holds(queue, 0).await;
         }
         self.monitor.count(TaskState::Succeeded, self.due.len() as u64).await;
         let balance = self.books.balance(&self.pool, &broker, &self.monitor).await;

@@ -5,7 +5,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use warren_core::{QueueName, TaskState};
-use warren_tests::{Broker, Pool, Stand, broker::message, policy, pool::PATIENCE, until};
+use warren_tests::{Broker, Pool, Stand, broker::message, policy};
 
 const BACKLOG: u32 = 200;
 
@@ -20,14 +20,6 @@ async fn with_backlog(stand: &Stand) -> (Pool, Broker) {
     (pool, broker)
 }
 
-async fn holds(broker: &Broker, queue: &str, count: u32) {
-    until(&format!("{queue} holds {count}"), PATIENCE, async || match broker.depth(queue).await {
-        Some(depth) if depth == count => Ok(()),
-        other => Err(other),
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_limit_put_on_a_backlog_sheds_it_though_it_says_refuse_and_the_shed_are_shown_as_dead() {
     let stand = Stand::start().await;
@@ -35,8 +27,8 @@ async fn a_limit_put_on_a_backlog_sheds_it_though_it_says_refuse_and_the_shed_ar
     let monitor = pool.monitor().await;
     monitor.count(TaskState::Queued, BACKLOG.into()).await;
     policy::shed(&stand, &pool.queue()).await;
-    holds(&broker, &pool.names().dead(&QueueName::default()), BACKLOG - 1).await;
-    holds(&broker, &pool.queue(), 1).await;
+    broker.holds(&pool.names().dead(&QueueName::default()), BACKLOG - 1).await;
+    broker.holds(&pool.queue(), 1).await;
     monitor.count(TaskState::Dead, (BACKLOG - 1).into()).await;
     // These hops were not confirmed: how many of them a broker that dies takes along is its own affair.
     stand.kill_broker().await;
@@ -57,6 +49,6 @@ async fn a_limit_put_on_a_queue_that_refuses_already_sheds_nothing() {
     let published = channel.basic_publish("".into(), pool.queue().as_str().into(), options, b"{}", properties).await;
     let confirmation = published.expect("an open channel").await.expect("an answer");
     assert!(matches!(confirmation, Confirmation::Nack(_)), "{confirmation:?}");
-    holds(&broker, &pool.queue(), BACKLOG).await;
+    broker.holds(&pool.queue(), BACKLOG).await;
     assert_eq!(broker.depth(&pool.names().dead(&QueueName::default())).await, Some(0));
 }

@@ -8,8 +8,8 @@ use warren_core::{QueueName, TaskState};
 use warren_tests::{
     Broker, Pool,
     broker::{header, message},
-    pool::{PATIENCE, Service},
-    projection, servers, until,
+    pool::Service,
+    projection, servers,
 };
 
 const PUBLISH: &str = r#"
@@ -95,11 +95,7 @@ async fn are_borne(pool: &Pool, exchange: &str, key: &str) {
     expected.sort();
     assert_eq!(shown, expected);
     for queue in [pool.queue(), pool.names().tap()] {
-        until(&format!("{queue} is empty"), PATIENCE, async || match broker.depth(&queue).await {
-            Some(0) => Ok(()),
-            other => Err(other),
-        })
-        .await;
+        broker.holds(&queue, 0).await;
     }
     for service in [&mut worker, &mut monitor] {
         service.ready().await;

@@ -6,8 +6,6 @@ use warren_tests::{
     Broker, Pool,
     broker::{headers, message},
     ledger::lines,
-    pool::PATIENCE,
-    until,
 };
 
 const TASKS: usize = 100;
@@ -34,11 +32,7 @@ async fn two_copies_that_two_workers_take_at_once_run_once() {
     }
     monitor.count(TaskState::Succeeded, TASKS as u64 + 1).await;
     // The second copies rest on the ladder while the first run, and find them ended.
-    until("nothing is left", PATIENCE, async || match broker.depth(&pool.queue()).await {
-        Some(0) => Ok(()),
-        other => Err(other),
-    })
-    .await;
+    broker.holds(&pool.queue(), 0).await;
     let late = message("note", "task-0").with_headers(once());
     broker.publish("", &pool.queue(), late, b"{}").await;
     let last = message("note", "last").with_headers(once());

@@ -80,6 +80,12 @@ fn producer(pool: &Pool) -> Producer {
     Producer::start(&Config { namespace, ..Config::at(servers::amqp()) }, None)
 }
 
+async fn hand_in(producer: &Producer, tasks: impl Iterator<Item = NewTask>) {
+    for handed_in in join_all(tasks.map(|task| producer.enqueue(task))).await {
+        assert!(handed_in.is_ok(), "{handed_in:?}");
+    }
+}
+
 #[tokio::test]
 async fn ten_thousand_tasks_under_a_hundred_keys_run_in_order_while_workers_are_killed() {
     const TASKS: usize = 10_000;
@@ -97,11 +103,9 @@ async fn ten_thousand_tasks_under_a_hundred_keys_run_in_order_while_workers_are_
             let plan = if number == 50 { json!({"fails": 1}) } else { json!({"ms": 1}) };
             let round = (0..KEYS).map(|key| {
                 let task = NewTask::new("ledger").id(format!("k{key}.{number}")).order_key(format!("k{key}"));
-                producer.enqueue(task.json(&plan).backoff(Backoff::Fixed(Duration::from_millis(50))))
+                task.json(&plan).backoff(Backoff::Fixed(Duration::from_millis(50)))
             });
-            for handed_in in join_all(round).await {
-                assert!(handed_in.is_ok(), "{handed_in:?}");
-            }
+            hand_in(&producer, round).await;
         }
     };
     let striking = async {
@@ -230,26 +234,27 @@ async fn a_task_that_kills_its_worker_is_put_aside_and_the_rest_of_its_key_goes_
 }
 
 // The delivery of what has failed names the first attempt, and only the worker that holds it knows of the second: no Redis
-// answers here. Longer than a worker waits until it looks whether it has more lanes than its share.
+// answers here.
 #[tokio::test]
 async fn a_lane_in_which_a_task_waits_for_its_next_attempt_stays_where_it_is() {
-    let (pool, broker) = (Pool::at(&servers::amqp(), "redis://127.0.0.1:1"), Broker::connect().await);
+    let pool = Pool::at(&servers::amqp(), "redis://127.0.0.1:1");
     let workers = [worker(&pool), worker(&pool)];
     for worker in &workers {
         worker.ready().await;
     }
+    let producer = producer(&pool);
     let keys: BTreeSet<_> = (0..40).map(|key| format!("k{key}.0")).collect();
-    for id in &keys {
-        let entries = headers(&[("order_key", json!(id)), ("backoff", json!("fixed:7000"))]);
-        let plan = json!({"fails": 1}).to_string();
-        broker
-            .publish(&pool.names().ordered(), "default", message("ledger", id).with_headers(entries), plan.as_bytes())
-            .await;
-    }
+    let tasks = keys.iter().map(|id| {
+        let task = NewTask::new("ledger").id(id).order_key(id).json(&json!({"fails": 1}));
+        // Longer than it takes a worker to see that it has more lanes than its share.
+        task.backoff(Backoff::Fixed(Duration::from_secs(7)))
+    });
+    hand_in(&producer, tasks).await;
     done(&pool, keys.len()).await;
     let executions = ledger::executions(&pool.folder().join("executions"));
     let runs = executions.iter().map(|(id, attempts)| (id.clone(), attempts.values().map(Vec::len).collect()));
     assert_eq!(runs.collect::<BTreeMap<_, _>>(), keys.into_iter().map(|id| (id, vec![1, 1])).collect());
+    producer.close().await;
 }
 
 #[tokio::test]
@@ -270,11 +275,9 @@ async fn the_lanes_are_shared_out_among_the_workers_and_the_order_is_kept() {
     until("all four workers have a share", Duration::from_mins(1), async || {
         let round = (0..50).map(|key| {
             let task = NewTask::new("ledger").id(format!("k{key}.{number}")).order_key(format!("k{key}"));
-            producer.enqueue(task.json(&json!({"ms": 5})))
+            task.json(&json!({"ms": 5}))
         });
-        for handed_in in join_all(round).await {
-            assert!(handed_in.is_ok(), "{handed_in:?}");
-        }
+        hand_in(&producer, round).await;
         number += 1;
         done(&pool, number * 50).await;
         match at_work() {

@@ -15,14 +15,6 @@ const SECOND: &str = "heartbeat = '1s'\n";
 
 const MANY: usize = 200;
 
-async fn empty(broker: &Broker, queue: &str) {
-    until(&format!("{queue} is empty"), PATIENCE, async || match broker.depth(queue).await {
-        Some(0) => Ok(()),
-        other => Err(other),
-    })
-    .await;
-}
-
 fn attempts(task: &Value) -> usize {
     task["attempts"].as_array().map_or(0, Vec::len)
 }
@@ -58,7 +50,7 @@ async fn a_cancelled_task_that_waits_never_starts() {
     let reply = Broker::reply(&mut replies).await;
     assert_eq!(header(&reply, "outcome").as_deref(), Some("cancelled"));
     assert_eq!(reply.properties.message_id().as_ref().unwrap().as_str(), "waits");
-    empty(&broker, &pool.queue()).await;
+    broker.holds(&pool.queue(), 0).await;
     assert_eq!(attempts(&monitor.task("waits", TaskState::Cancelled).await), 0);
 
     broker.publish(&pool.names().tasks(), "default", later, b"1").await;
@@ -113,7 +105,7 @@ async fn a_cancelled_task_that_runs_is_asked_to_end_and_then_ended() {
     // It had done its work when it was asked to stop: that counts.
     let task = monitor.task("finisher", TaskState::Succeeded).await;
     assert_eq!(task["cancel"]["by"], "ann");
-    empty(&broker, &pool.queue()).await;
+    broker.holds(&pool.queue(), 0).await;
 }
 
 #[tokio::test]
@@ -169,7 +161,7 @@ async fn pause_and_cancel_hold_when_all_workers_and_the_broker_are_killed() {
     for id in ["t0", "t2"] {
         monitor.task(id, TaskState::Succeeded).await;
     }
-    empty(&broker, &pool.queue()).await;
+    broker.holds(&pool.queue(), 0).await;
     assert_eq!(attempts(&monitor.task("t1", TaskState::Cancelled).await), 0);
 }
 
@@ -238,7 +230,7 @@ async fn a_delayed_task_runs_now_however_many_rest_before_it() {
         broker.publish(&pool.names().tasks(), "default", task, b"1").await;
     }
     monitor.count(TaskState::Delayed, MANY as u64).await;
-    empty(&broker, &pool.queue()).await;
+    broker.holds(&pool.queue(), 0).await;
     for id in ["t0", &format!("t{}", MANY - 1)] {
         accepted(&monitor, &format!("/api/tasks/{id}/run-now")).await;
         let task = monitor.task(id, TaskState::Succeeded).await;
@@ -272,7 +264,7 @@ async fn a_bulk_cancel_stops_all_that_is_meant_and_nothing_else() {
     monitor.count(TaskState::Cancelled, 50).await;
     accepted(&monitor, "/api/queues/default/resume").await;
     monitor.count(TaskState::Succeeded, 11).await;
-    empty(&broker, &pool.names().queue(&QueueName::default())).await;
+    broker.holds(&pool.names().queue(&QueueName::default()), 0).await;
     monitor.count(TaskState::Cancelled, 50).await;
     assert_eq!(attempts(&monitor.task("t0", TaskState::Cancelled).await), 0);
 }

@@ -267,8 +267,9 @@ impl Ordered {
     // more than its share it lets go of, and consumes it anew behind the others: not where a task rests between two attempts,
     // for its delivery tells the next worker of the first one, and whoever knows better may not answer.
     async fn share_out(&mut self, link: &Link, names: &Names) -> Result<(), Error> {
-        let active = self.strands.values().filter(|strand| strand.is_active && strand.stay == Stay::Stays);
-        let queues: BTreeSet<_> = active.map(|strand| strand.queue.clone()).collect();
+        let is_held = |strand: &Strand| strand.is_active && strand.stay == Stay::Stays;
+        let held = self.strands.values().filter(|strand| is_held(strand));
+        let queues: BTreeSet<_> = held.map(|strand| strand.queue.clone()).collect();
         for queue in queues {
             let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             let channel = link.channel().await?;
@@ -276,11 +277,11 @@ impl Ordered {
             let asked = channel.queue_declare(names.suspect(&queue).into(), options, FieldTable::default()).await;
             let Ok(workers) = asked.map(|found| found.consumer_count().max(1)) else { continue };
             let share = u32::from(order::LANES).div_ceil(workers) as usize;
-            let mine = self.strands.iter_mut().filter(|(_, strand)| strand.queue == queue);
-            let mine: Vec<_> = mine.filter(|(_, strand)| strand.is_active && strand.stay == Stay::Stays).collect();
-            let surplus = mine.len().saturating_sub(share);
+            let held = self.strands.iter_mut().filter(|(_, strand)| strand.queue == queue && is_held(strand));
+            let held: Vec<_> = held.collect();
+            let surplus = held.len().saturating_sub(share);
             let row = self.turns.lock();
-            for (_, strand) in mine.into_iter().filter(|(id, _)| !row.goes_again(keys(**id))).take(surplus) {
+            for (_, strand) in held.into_iter().filter(|(id, _)| !row.goes_again(keys(**id))).take(surplus) {
                 debug!(%queue, lane = strand.lane, workers, "more lanes than its share: letting go of one");
                 strand.stay = Stay::Returns;
             }

@@ -155,6 +155,7 @@ pub fn changes(entries: &[Entry], known: &Known, now: Timestamp, reading: Readin
             }
         }
     }
+    // One for all: each record would grow anew, in several steps.
     let mut record = Vec::new();
     for (id, mut task) in tasks {
         let after = Place::of(&task.record);
